@@ -1,0 +1,1277 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for the lock of a PTE table: that pte_lockptr() and the
+ * pte_offset_map*() family find it, whatever the pte pointer looks like, and
+ * that khugepaged holds it, and leaves nothing behind, when it retracts a table.
+ *
+ * All tests work on the page tables of a user mm of their own, which are filled
+ * by page faults and retracted by collapsing a shmem file.
+ */
+#include <kunit/resource.h>
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/highmem.h>
+#include <linux/huge_mm.h>
+#include <linux/hugetlb.h>
+#include <linux/kthread.h>
+#include <linux/leafops.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/mmu_notifier.h>
+#include <linux/pgalloc.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/shmem_fs.h>
+#include <linux/swapops.h>
+#include <linux/uaccess.h>
+#include "../internal.h"
+
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+
+#define NR_RANGES	16
+
+/* What a mapping of a PTE table takes and must give back again */
+struct map_context {
+	int preempt;
+	int rcu;
+	int kmap;
+};
+
+static struct map_context map_context(void)
+{
+	return (struct map_context) {
+		.preempt = preempt_count(),
+		.rcu = rcu_preempt_depth(),
+#ifdef CONFIG_KMAP_LOCAL
+		.kmap = current->kmap_ctrl.idx,
+#endif
+	};
+}
+
+static void expect_map_context(struct kunit *test, struct map_context before)
+{
+	struct map_context now = map_context();
+
+	KUNIT_EXPECT_EQ(test, now.preempt, before.preempt);
+	KUNIT_EXPECT_EQ(test, now.rcu, before.rcu);
+	KUNIT_EXPECT_EQ(test, now.kmap, before.kmap);
+}
+
+/*
+ * The lock that belongs to the PTE table at *pmd, found by another way than the
+ * code under test finds it: by the page that the pmd entry points to.
+ */
+static spinlock_t *table_lock(struct mm_struct *mm, pmd_t *pmd)
+{
+#ifdef CONFIG_SPLIT_PTE_PTLOCKS
+	struct ptdesc *ptdesc = page_ptdesc(pmd_page(*pmd));
+
+#if ALLOC_SPLIT_PTLOCKS
+	return ptdesc->ptl;
+#else
+	return &ptdesc->ptl;
+#endif
+#else
+	return &mm->page_table_lock;
+#endif
+}
+
+/* Nobody holds the lock, as far as that can be seen: it is always free on UP */
+static void expect_unlocked(struct kunit *test, spinlock_t *ptl)
+{
+	bool locked = spin_trylock(ptl);
+
+	KUNIT_EXPECT_TRUE_MSG(test, locked, "lock was left held");
+	if (locked)
+		spin_unlock(ptl);
+}
+
+static void expect_locked(struct kunit *test, spinlock_t *ptl)
+{
+	bool locked;
+
+	if (IS_ENABLED(CONFIG_LOCKDEP))
+		KUNIT_EXPECT_TRUE(test, lockdep_is_held(ptl));
+	if (!IS_ENABLED(CONFIG_SMP))
+		return;
+	locked = spin_trylock(ptl);
+	KUNIT_EXPECT_FALSE_MSG(test, locked, "lock is not held");
+	if (locked)
+		spin_unlock(ptl);
+}
+
+/* Reserve @nr PMD-sized and -aligned ranges of user address space, unmapped */
+static unsigned long reserve_ranges(struct kunit *test, unsigned int nr)
+{
+	unsigned long len = (nr + 1) * PMD_SIZE;
+	unsigned long addr;
+
+	addr = kunit_vm_mmap(test, NULL, 0, len, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
+	KUNIT_ASSERT_NE_MSG(test, addr, 0, "no user mm");
+	KUNIT_ASSERT_LT_MSG(test, addr, (unsigned long)TASK_SIZE,
+			    "no user address space: error %ld", (long)addr);
+	return ALIGN(addr, PMD_SIZE);
+}
+
+static void map_at(struct kunit *test, struct file *file, unsigned long addr,
+		   unsigned long len, unsigned long flags)
+{
+	KUNIT_ASSERT_EQ(test, addr, vm_mmap(file, addr, len,
+					    PROT_READ | PROT_WRITE,
+					    MAP_FIXED | flags, 0));
+}
+
+/* Have page faults at @addr map pages, never a huge one */
+static void no_huge_faults(struct kunit *test, unsigned long addr)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(mm);
+	vma = vma_lookup(mm, addr);
+	if (vma)
+		vm_flags_set(vma, VM_NOHUGEPAGE);
+	mmap_write_unlock(mm);
+	KUNIT_ASSERT_NOT_NULL(test, vma);
+}
+
+static void touch(struct kunit *test, unsigned long addr)
+{
+	KUNIT_ASSERT_EQ(test, 0, put_user(0x5a, (u8 __user *)addr));
+}
+
+static pmd_t *find_pmd(struct kunit *test, unsigned long addr)
+{
+	pmd_t *pmd = mm_find_pmd(current->mm, addr);
+
+	KUNIT_ASSERT_NOT_NULL(test, pmd);
+	return pmd;
+}
+
+/* An anonymous mapping of @nr PTE tables, one page of each faulted in */
+static unsigned long map_tables(struct kunit *test, unsigned int nr)
+{
+	unsigned long base = reserve_ranges(test, nr);
+	unsigned int i;
+
+	map_at(test, NULL, base, nr * PMD_SIZE,
+	       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	no_huge_faults(test, base);
+	for (i = 0; i < nr; i++)
+		touch(test, base + i * PMD_SIZE);
+	return base;
+}
+
+static void pin_to_cpu(struct kunit *test, int cpu)
+{
+	KUNIT_ASSERT_EQ(test, 0,
+			set_cpus_allowed_ptr(current, cpumask_of(cpu)));
+}
+
+/*
+ * The lock of the table at *pmd is found from a pointer to any of its entries.
+ */
+static void expect_identity(struct kunit *test, pmd_t *pmd, unsigned long addr)
+{
+	struct mm_struct *mm = current->mm;
+	spinlock_t *expected = table_lock(mm, pmd);
+	unsigned int i;
+	pte_t *pte;
+
+	for (i = 0; i < PTRS_PER_PTE; i++) {
+		spinlock_t *ptl;
+
+		pte = pte_offset_map(pmd, addr + i * PAGE_SIZE);
+		KUNIT_ASSERT_NOT_NULL(test, pte);
+		ptl = pte_lockptr(mm, pte);
+		pte_unmap(pte);
+		KUNIT_ASSERT_PTR_EQ_MSG(test, ptl, expected, "slot %u", i);
+	}
+}
+
+static void ptlock_identity(struct kunit *test)
+{
+	unsigned long base = map_tables(test, NR_RANGES);
+	unsigned int i;
+
+	for (i = 0; i < NR_RANGES; i++) {
+		unsigned long addr = base + i * PMD_SIZE;
+
+		expect_identity(test, find_pmd(test, addr), addr);
+	}
+}
+
+/* Without split locks it is the mm's lock, and the pointer is not looked at. */
+static void ptlock_unsplit(struct kunit *test)
+{
+	struct mm_struct *mm;
+
+	if (IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS))
+		kunit_skip(test, "PTE locks are split");
+
+	KUNIT_ASSERT_EQ(test, 0, kunit_attach_mm());
+	mm = current->mm;
+	KUNIT_EXPECT_PTR_EQ(test, pte_lockptr(mm, NULL), &mm->page_table_lock);
+	KUNIT_EXPECT_PTR_EQ(test, pte_lockptr(mm, (pte_t *)-1UL),
+			    &mm->page_table_lock);
+}
+
+/*
+ * Tables on two pages have two locks, tables that share a page share its lock.
+ * The PTE lock is the PMD lock exactly when neither is split.
+ */
+static void ptlock_independence(struct kunit *test)
+{
+	unsigned long base = map_tables(test, NR_RANGES);
+	struct mm_struct *mm = current->mm;
+	spinlock_t *ptl[NR_RANGES], *pml;
+	struct page *page[NR_RANGES];
+	unsigned int i, j, shared = 0;
+	pmd_t *pmd;
+	pte_t *pte;
+
+	for (i = 0; i < NR_RANGES; i++) {
+		unsigned long addr = base + i * PMD_SIZE;
+
+		pmd = find_pmd(test, addr);
+		pte = pte_offset_map_ro_nolock(mm, pmd, addr, &ptl[i]);
+		KUNIT_ASSERT_NOT_NULL(test, pte);
+		pte_unmap(pte);
+
+		page[i] = pmd_page(*pmd);
+		pml = pmd_lockptr(mm, pmd);
+		if (IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS))
+			KUNIT_EXPECT_PTR_NE(test, ptl[i], pml);
+		else
+			KUNIT_EXPECT_PTR_EQ(test, ptl[i], pml);
+	}
+
+	if (!IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS))
+		return;
+
+	for (i = 0; i < NR_RANGES; i++) {
+		for (j = 0; j < i; j++) {
+			if (page[i] == page[j]) {
+				KUNIT_EXPECT_PTR_EQ(test, ptl[i], ptl[j]);
+				shared++;
+			} else {
+				KUNIT_EXPECT_PTR_NE(test, ptl[i], ptl[j]);
+			}
+		}
+	}
+	kunit_info(test, "tables: %d, pairs that share a page: %u\n",
+		   NR_RANGES, shared);
+}
+
+/* pte_offset_map_lock() returns with the table's lock held. */
+static void ptlock_map_lock(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 1);
+	struct map_context before = map_context();
+	pmd_t *pmd = find_pmd(test, addr);
+	struct mm_struct *mm = current->mm;
+	spinlock_t *ptl, *by_pte;
+	pte_t *pte;
+
+	pte = pte_offset_map_lock(mm, pmd, addr, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	by_pte = pte_lockptr(mm, pte);
+	expect_locked(test, ptl);
+	pte_unmap_unlock(pte, ptl);
+
+	KUNIT_EXPECT_PTR_EQ(test, ptl, by_pte);
+	KUNIT_EXPECT_PTR_EQ(test, ptl, table_lock(mm, pmd));
+	expect_unlocked(test, ptl);
+	expect_map_context(test, before);
+}
+
+/*
+ * The _nolock() variants return the same lock, not held, and the pmd value that
+ * the pte was derived from.
+ */
+static void ptlock_map_nolock(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 1);
+	struct map_context before = map_context();
+	pmd_t *pmd = find_pmd(test, addr);
+	struct mm_struct *mm = current->mm;
+	pmd_t pmdval = __pmd(0);
+	spinlock_t *ptl = NULL;
+	pte_t *pte;
+
+	pte = pte_offset_map_ro_nolock(mm, pmd, addr, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	KUNIT_EXPECT_PTR_EQ(test, ptl, table_lock(mm, pmd));
+	expect_unlocked(test, ptl);
+	pte_unmap(pte);
+
+	ptl = NULL;
+	pte = pte_offset_map_rw_nolock(mm, pmd, addr, &pmdval, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	KUNIT_EXPECT_PTR_EQ(test, ptl, table_lock(mm, pmd));
+	KUNIT_EXPECT_TRUE(test, pmd_same(pmdval, *pmd));
+	expect_unlocked(test, ptl);
+	pte_unmap(pte);
+	expect_map_context(test, before);
+}
+
+/* It is all the same with a pmd value that was copied to the stack. */
+static void ptlock_stack_pmd(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 1);
+	struct map_context before = map_context();
+	pmd_t *pmd = find_pmd(test, addr);
+	struct mm_struct *mm = current->mm;
+	pmd_t copy = *pmd, pmdval;
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	expect_identity(test, &copy, addr);
+
+	pte = pte_offset_map_lock(mm, &copy, addr, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	expect_locked(test, ptl);
+	pte_unmap_unlock(pte, ptl);
+	KUNIT_EXPECT_PTR_EQ(test, ptl, table_lock(mm, pmd));
+
+	pte = pte_offset_map_rw_nolock(mm, &copy, addr, &pmdval, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	KUNIT_EXPECT_PTR_EQ(test, ptl, table_lock(mm, pmd));
+	KUNIT_EXPECT_TRUE(test, pmd_same(pmdval, copy));
+	pte_unmap(pte);
+	expect_map_context(test, before);
+}
+
+/*
+ * Every function of the family fails on this pmd value: it returns NULL, leaves
+ * *ptlp alone, and gives back what it took.
+ */
+static void expect_no_table(struct kunit *test, const char *what, pmd_t pmdval,
+			    unsigned long addr)
+{
+	struct map_context before = map_context();
+	struct mm_struct *mm = current->mm;
+	spinlock_t untouched, *ptl = &untouched;
+	pmd_t pmd, out;
+
+	/* A bad pmd gets cleared */
+	pmd = pmdval;
+	KUNIT_EXPECT_NULL_MSG(test, pte_offset_map(&pmd, addr), "%s", what);
+	pmd = pmdval;
+	KUNIT_EXPECT_NULL_MSG(test,
+			      pte_offset_map_lock(mm, &pmd, addr, &ptl),
+			      "%s", what);
+	pmd = pmdval;
+	KUNIT_EXPECT_NULL_MSG(test,
+			      pte_offset_map_ro_nolock(mm, &pmd, addr, &ptl),
+			      "%s", what);
+	pmd = pmdval;
+	KUNIT_EXPECT_NULL_MSG(test,
+			      pte_offset_map_rw_nolock(mm, &pmd, addr, &out, &ptl),
+			      "%s", what);
+	KUNIT_EXPECT_PTR_EQ_MSG(test, ptl, &untouched, "%s", what);
+	expect_map_context(test, before);
+}
+
+static void ptlock_no_table(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 1);
+	unsigned long pfn = page_to_pfn(ZERO_PAGE(addr));
+
+	expect_no_table(test, "none", __pmd(0), addr);
+
+	if (thp_migration_supported())
+		expect_no_table(test, "migration entry",
+				swp_entry_to_pmd(make_readable_migration_entry(pfn)),
+				addr);
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	if (has_transparent_hugepage())
+		expect_no_table(test, "leaf",
+				pmd_mkhuge(pfn_pmd(pfn, vm_get_page_prot(VM_READ))),
+				addr);
+#endif
+}
+
+/*
+ * A bad pmd is one bit away from that of a table; which bit is up to the arch.
+ * The kernel complains about each that it is shown.
+ */
+static void ptlock_bad_pmd(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 1);
+	pmd_t table = *find_pmd(test, addr);
+	unsigned int bit;
+
+	for (bit = 0; bit < BITS_PER_BYTE * sizeof(pmd_t); bit++) {
+		pmd_t bad = __pmd(pmd_val(table) ^ (1ULL << bit));
+
+		if (pmd_none(bad) || !pmd_present(bad) ||
+		    pmd_trans_huge(bad) || !pmd_bad(bad))
+			continue;
+
+		kunit_info(test, "4 lines \"bad pmd\" are expected\n");
+		expect_no_table(test, "bad", bad, addr);
+		return;
+	}
+	kunit_skip(test, "no pmd value is bad on this architecture");
+}
+
+/*
+ * hugetlb takes the lock that a walker of that level would take.
+ */
+static void ptlock_hugetlb(struct kunit *test)
+{
+#ifdef CONFIG_HUGETLB_PAGE
+	struct mm_struct *mm;
+	unsigned long addr;
+	struct hstate *h;
+	pmd_t *pmd;
+	pte_t *pte;
+
+	if (!hugepages_supported() || !hugetlb_max_hstate)
+		kunit_skip(test, "no hugetlb page sizes");
+
+	addr = map_tables(test, 1);
+	mm = current->mm;
+	pmd = find_pmd(test, addr);
+	for_each_hstate(h) {
+		unsigned long size = huge_page_size(h);
+
+		kunit_info(test, "size %lu kB\n", size / 1024);
+		if (size >= PUD_SIZE) {
+			/* PUD tables are not split, the pointer is not used */
+			KUNIT_EXPECT_PTR_EQ(test, huge_pte_lockptr(h, mm, NULL),
+					    &mm->page_table_lock);
+		} else if (size >= PMD_SIZE) {
+			KUNIT_EXPECT_PTR_EQ(test,
+					    huge_pte_lockptr(h, mm, (pte_t *)pmd),
+					    pmd_lockptr(mm, pmd));
+		} else {
+			pte = pte_offset_map(pmd, addr);
+			KUNIT_ASSERT_NOT_NULL(test, pte);
+			KUNIT_EXPECT_PTR_EQ(test, huge_pte_lockptr(h, mm, pte),
+					    table_lock(mm, pmd));
+			pte_unmap(pte);
+		}
+	}
+#else
+	kunit_skip(test, "requires CONFIG_HUGETLB_PAGE");
+#endif
+}
+
+#ifdef CONFIG_HIGHMEM
+static void put_page_action(void *page)
+{
+	__free_page(page);
+}
+
+static struct page *alloc_highmem_page(struct kunit *test)
+{
+	struct page *page = alloc_page(GFP_HIGHUSER | __GFP_ZERO);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+						put_page_action, page));
+	if (!PageHighMem(page))
+		kunit_skip(test, "no highmem page to be had");
+	return page;
+}
+
+/* The outermost kmap_local_page() on CPU 0 is at the very end of the area. */
+static void kmap_local_first_slot(struct kunit *test)
+{
+	struct page *page = alloc_highmem_page(test), *found;
+	bool is_kmap, is_kmap_end;
+	void *addr;
+
+	pin_to_cpu(test, 0);
+	addr = kmap_local_page(page);
+	if (IS_ENABLED(CONFIG_DEBUG_KMAP_LOCAL) ||
+	    (unsigned long)addr != __fix_to_virt(FIX_KMAP_BEGIN)) {
+		kunmap_local(addr);
+		kunit_skip(test, "the first slot is not used here");
+	}
+
+	is_kmap = is_kmap_addr(addr);
+	is_kmap_end = is_kmap_addr(addr + PAGE_SIZE - 1);
+	found = NULL;
+	kunit_warning_suppress(test) {
+		found = kmap_to_page(addr);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	kunmap_local(addr);
+
+	KUNIT_EXPECT_TRUE(test, is_kmap);
+	KUNIT_EXPECT_TRUE(test, is_kmap_end);
+	KUNIT_EXPECT_PTR_EQ(test, found, page);
+}
+#else
+static void kmap_local_first_slot(struct kunit *test)
+{
+	kunit_skip(test, "requires CONFIG_HIGHMEM");
+}
+#endif /* CONFIG_HIGHMEM */
+
+#ifdef CONFIG_HIGHPTE
+/* Where does a pte pointer point? */
+enum pte_kind { PTE_LINEAR, PTE_KMAP_LOCAL, PTE_PKMAP };
+
+static enum pte_kind pte_kind(pte_t *pte)
+{
+	unsigned long addr = (unsigned long)pte & PAGE_MASK;
+
+	if (addr >= PKMAP_ADDR(0) && addr < PKMAP_ADDR(LAST_PKMAP))
+		return PTE_PKMAP;
+	if (addr >= __fix_to_virt(FIX_KMAP_END) &&
+	    addr <= __fix_to_virt(FIX_KMAP_BEGIN))
+		return PTE_KMAP_LOCAL;
+	return PTE_LINEAR;
+}
+
+/* Map one table that is in highmem; skip if none is */
+static unsigned long map_highmem_table(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 1);
+
+	if (!PageHighMem(pmd_page(*find_pmd(test, addr))))
+		kunit_skip(test, "no PTE table in highmem: too little memory?");
+	return addr;
+}
+
+static int kmap_slot(pte_t *pte)
+{
+	return __virt_to_fix((unsigned long)pte & PAGE_MASK) - FIX_KMAP_BEGIN;
+}
+
+/*
+ * Any kmap_local slot will do: of every CPU, at every depth, the first slot of
+ * CPU 0 among them, and with the guard slots of CONFIG_DEBUG_KMAP_LOCAL.
+ */
+static void highpte_kmap_local(struct kunit *test)
+{
+	unsigned long addr = map_highmem_table(test);
+	struct page *filler = alloc_highmem_page(test);
+	const int incr = IS_ENABLED(CONFIG_DEBUG_KMAP_LOCAL) ? 2 : 1;
+	const int max_depth = KM_MAX_IDX / incr - 2;
+	pmd_t *pmd = find_pmd(test, addr);
+	struct mm_struct *mm = current->mm;
+	spinlock_t *expected = table_lock(mm, pmd);
+	void *nest[KM_MAX_IDX];
+	bool first_slot = false;
+	int cpu, depth, nr = 0;
+
+	for_each_online_cpu(cpu) {
+		pin_to_cpu(test, cpu);
+		for (depth = 0; depth < max_depth; depth++) {
+			spinlock_t *first, *last;
+			enum pte_kind kind;
+			pte_t *pte;
+			int i, slot;
+
+			for (i = 0; i < depth; i++)
+				nest[i] = kmap_local_page(filler);
+			pte = pte_offset_map(pmd, addr);
+			if (pte) {
+				kind = pte_kind(pte);
+				slot = kmap_slot(pte);
+				first = pte_lockptr(mm, pte);
+				last = pte_lockptr(mm, pte + PTRS_PER_PTE - 1);
+				pte_unmap(pte);
+			}
+			while (i--)
+				kunmap_local(nest[i]);
+
+			KUNIT_ASSERT_NOT_NULL(test, pte);
+			KUNIT_ASSERT_EQ(test, kind, PTE_KMAP_LOCAL);
+			KUNIT_ASSERT_EQ(test, slot, cpu * KM_MAX_IDX +
+					(depth + 1) * incr - 1);
+			KUNIT_ASSERT_PTR_EQ_MSG(test, first, expected,
+						"CPU %d depth %d", cpu, depth);
+			KUNIT_ASSERT_PTR_EQ_MSG(test, last, expected,
+						"CPU %d depth %d", cpu, depth);
+			first_slot |= slot == 0;
+			nr++;
+		}
+	}
+	if (!IS_ENABLED(CONFIG_DEBUG_KMAP_LOCAL))
+		KUNIT_EXPECT_TRUE(test, first_slot);
+	kunit_info(test, "pte pointers in %d kmap_local slots, the first of CPU 0 %sincluded\n",
+		   nr, first_slot ? "" : "not ");
+}
+
+/* The mapping is restored after a context switch, and so is the lookup. */
+static void highpte_context_switch(struct kunit *test)
+{
+	unsigned long addr = map_highmem_table(test);
+	pmd_t *pmd = find_pmd(test, addr);
+	struct mm_struct *mm = current->mm;
+	unsigned long switches;
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	/* As pte_offset_map() does it, but for RCU: the table won't go away */
+	pte = (pte_t *)kmap_local_page(pmd_page(*pmd)) + pte_index(addr);
+	KUNIT_EXPECT_EQ(test, pte_kind(pte), PTE_KMAP_LOCAL);
+
+	switches = current->nvcsw;
+	msleep(20);
+	KUNIT_EXPECT_GT(test, current->nvcsw, switches);
+
+	ptl = pte_lockptr(mm, pte);
+	kunmap_local(pte);
+	KUNIT_EXPECT_PTR_EQ(test, ptl, table_lock(mm, pmd));
+}
+
+/* If the page of the table is mapped by kmap(), that mapping may be reused. */
+static void highpte_pkmap(struct kunit *test)
+{
+	unsigned long addr = map_highmem_table(test);
+	pmd_t *pmd = find_pmd(test, addr);
+	struct mm_struct *mm = current->mm;
+	struct page *page = pmd_page(*pmd);
+	spinlock_t *first, *last;
+	enum pte_kind kind;
+	pte_t *pte;
+
+	kmap(page);
+	pte = pte_offset_map(pmd, addr);
+	if (pte) {
+		kind = pte_kind(pte);
+		first = pte_lockptr(mm, pte);
+		last = pte_lockptr(mm, pte + PTRS_PER_PTE - 1);
+		pte_unmap(pte);
+	}
+	kunmap(page);
+
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	KUNIT_EXPECT_PTR_EQ(test, first, table_lock(mm, pmd));
+	KUNIT_EXPECT_PTR_EQ(test, last, table_lock(mm, pmd));
+	if (kind != PTE_PKMAP)
+		kunit_skip(test, "kmap_local_page() does not reuse a kmap() here (no ARCH_NEEDS_KMAP_HIGH_GET, or CONFIG_DEBUG_HIGHMEM)");
+	kunit_info(test, "pte pointer in PKMAP\n");
+}
+
+/* A table may be in lowmem all the same. */
+static void highpte_linear(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 1);
+	struct mm_struct *mm = current->mm;
+	spinlock_t *first, *last;
+	enum pte_kind kind;
+	pgtable_t table;
+	pmd_t *pmd;
+	pte_t *pte;
+
+	/* Install a lowmem table where there was none before */
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PMD_SIZE));
+	map_at(test, NULL, addr, PMD_SIZE, MAP_PRIVATE | MAP_ANONYMOUS);
+	pmd = mm_find_pmd(mm, addr);
+	if (!pmd) {
+		touch(test, addr - PAGE_SIZE);
+		pmd = find_pmd(test, addr);
+	}
+	KUNIT_ASSERT_TRUE(test, pmd_none(*pmd));
+	table = __pte_alloc_one(mm, GFP_PGTABLE_USER);
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	pmd_install(mm, pmd, &table);
+
+	pte = pte_offset_map(pmd, addr);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	kind = pte_kind(pte);
+	first = pte_lockptr(mm, pte);
+	last = pte_lockptr(mm, pte + PTRS_PER_PTE - 1);
+	pte_unmap(pte);
+
+	KUNIT_EXPECT_EQ(test, kind, PTE_LINEAR);
+	KUNIT_EXPECT_PTR_EQ(test, first, table_lock(mm, pmd));
+	KUNIT_EXPECT_PTR_EQ(test, last, table_lock(mm, pmd));
+	kunit_info(test, "pte pointer in the linear map\n");
+}
+#else
+static void highpte_kmap_local(struct kunit *test)
+{
+	kunit_skip(test, "requires CONFIG_HIGHPTE");
+}
+
+static void highpte_context_switch(struct kunit *test)
+{
+	kunit_skip(test, "requires CONFIG_HIGHPTE");
+}
+
+static void highpte_pkmap(struct kunit *test)
+{
+	kunit_skip(test, "requires CONFIG_HIGHPTE");
+}
+
+static void highpte_linear(struct kunit *test)
+{
+	kunit_skip(test, "requires CONFIG_HIGHPTE");
+}
+#endif /* CONFIG_HIGHPTE */
+
+/*
+ * Retraction of page tables: a shmem file is mapped twice.  The collapse of its
+ * first PMD range is asked for through one mapping, which has no table, and the
+ * other one, which has one, is watched: its table is for retract_page_tables()
+ * to deal with.  An MMU notifier tells when that is about to happen, after its
+ * first checks and before it takes the locks, and when it is over.
+ */
+struct retraction {
+	struct kunit *test;
+	struct mm_struct *mm;
+	struct file *file;
+	unsigned long by;		/* address of the collapsed mapping */
+	unsigned long addr;		/* address of the watched mapping */
+	pmd_t *pmd;			/* of the watched mapping */
+	struct mmu_notifier mn;
+	bool registered;
+	int nr_start, nr_end;		/* all notifications */
+	int nr_windows;			/* those of the retraction */
+	bool inside;			/* in_window() is running */
+	void (*in_window)(struct retraction *r);
+	pte_marker marker;		/* for in_window() to leave behind */
+
+	/* Another thread, if a test has one */
+	int (*other)(struct retraction *r);
+	struct completion other_ready, other_done;
+	bool window_over;
+	int other_result;
+};
+
+/* in_window() may cause notifications of its own */
+static bool is_retraction(struct retraction *r,
+			  const struct mmu_notifier_range *range)
+{
+	return !r->inside && range->start == r->addr &&
+		range->end == r->addr + PMD_SIZE;
+}
+
+static int retraction_start(struct mmu_notifier *mn,
+			    const struct mmu_notifier_range *range)
+{
+	struct retraction *r = container_of(mn, struct retraction, mn);
+
+	r->nr_start++;
+	if (!is_retraction(r, range))
+		return 0;
+
+	if (!r->nr_windows++ && r->in_window) {
+		r->inside = true;
+		r->in_window(r);
+		r->inside = false;
+	}
+	return 0;
+}
+
+static void retraction_end(struct mmu_notifier *mn,
+			   const struct mmu_notifier_range *range)
+{
+	struct retraction *r = container_of(mn, struct retraction, mn);
+
+	r->nr_end++;
+	if (is_retraction(r, range))
+		WRITE_ONCE(r->window_over, true);
+}
+
+static const struct mmu_notifier_ops retraction_ops = {
+	.invalidate_range_start = retraction_start,
+	.invalidate_range_end = retraction_end,
+};
+
+static void retraction_cleanup(void *data)
+{
+	struct retraction *r = data;
+
+	if (r->registered)
+		mmu_notifier_unregister(&r->mn, r->mm);
+	if (r->file)
+		fput(r->file);
+}
+
+static struct retraction *retraction_setup(struct kunit *test)
+{
+	struct retraction *r;
+	struct file *file;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ||
+	    !IS_ENABLED(CONFIG_SHMEM))
+		kunit_skip(test, "requires CONFIG_TRANSPARENT_HUGEPAGE and CONFIG_SHMEM");
+	if (!has_transparent_hugepage())
+		kunit_skip(test, "no transparent huge pages on this machine");
+
+	r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	r->test = test;
+	r->mn.ops = &retraction_ops;
+	init_completion(&r->other_ready);
+	init_completion(&r->other_done);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, retraction_cleanup, r));
+
+	r->by = reserve_ranges(test, 2);
+	r->addr = r->by + PMD_SIZE;
+	r->mm = current->mm;
+
+	file = shmem_kernel_file_setup("ptlock", PMD_SIZE,
+				       mk_vma_flags(VMA_NORESERVE_BIT));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	r->file = file;
+	map_at(test, file, r->by, PMD_SIZE, MAP_SHARED);
+	map_at(test, file, r->addr, PMD_SIZE, MAP_SHARED);
+	no_huge_faults(test, r->addr);
+
+	return r;
+}
+
+/* Read a few pages through the watched mapping, the first and last included */
+static void retraction_fill(struct retraction *r)
+{
+	struct kunit *test = r->test;
+	unsigned int i;
+	u8 byte;
+
+	for (i = 0; i < 4; i++) {
+		unsigned long offset = i < 3 ? i * (PMD_SIZE / 4) : PMD_SIZE - 1;
+
+		KUNIT_ASSERT_EQ(test, 0,
+				get_user(byte, (u8 __user *)(r->addr + offset)));
+		KUNIT_ASSERT_EQ(test, byte, 0);
+	}
+
+	r->pmd = find_pmd(test, r->addr);
+	KUNIT_ASSERT_FALSE(test, pmd_none(*r->pmd));
+	KUNIT_ASSERT_FALSE(test, pmd_leaf(*r->pmd));
+}
+
+/*
+ * Collapse.  Whatever comes of the watched table: the notifications are paired,
+ * no lock is left held, and nothing left mapped.
+ */
+static void retraction_run(struct retraction *r)
+{
+	struct kunit *test = r->test;
+	struct map_context before;
+	struct vm_area_struct *vma;
+	bool lock_dropped = false;
+	int ret;
+
+	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&r->mn, r->mm));
+	r->registered = true;
+
+	before = map_context();
+	mmap_read_lock(r->mm);
+	vma = vma_lookup(r->mm, r->by);
+	ret = madvise_collapse(vma, r->by, r->by + PMD_SIZE, &lock_dropped);
+	mmap_read_unlock(r->mm);
+	expect_map_context(test, before);
+
+	if (ret == -ENOMEM)
+		kunit_skip(test, "no huge page to be had");
+	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "collapse failed");
+	KUNIT_EXPECT_EQ(test, r->nr_windows, 1);
+	KUNIT_EXPECT_EQ(test, r->nr_start, r->nr_end);
+	expect_unlocked(test, pmd_lockptr(r->mm, r->pmd));
+}
+
+static void retraction_expect_retracted(struct retraction *r)
+{
+	KUNIT_EXPECT_TRUE_MSG(r->test, pmd_none(*r->pmd),
+			      "the table was not retracted");
+}
+
+static void retraction_expect_kept(struct retraction *r, spinlock_t *ptl)
+{
+	struct kunit *test = r->test;
+
+	KUNIT_ASSERT_FALSE_MSG(test, pmd_none(*r->pmd),
+			       "the table was retracted");
+	KUNIT_EXPECT_FALSE(test, pmd_leaf(*r->pmd));
+	KUNIT_EXPECT_PTR_EQ(test, table_lock(r->mm, r->pmd), ptl);
+	expect_unlocked(test, ptl);
+}
+
+static int other_thread(void *data)
+{
+	struct retraction *r = data;
+
+	kthread_use_mm(r->mm);
+	r->other_result = r->other(r);
+	kthread_unuse_mm(r->mm);
+	complete(&r->other_done);
+	return 0;
+}
+
+/*
+ * Run r->other() in another thread: on another CPU, if that is to run while the
+ * retraction is going on.
+ */
+static void start_other(struct retraction *r)
+{
+	struct task_struct *task;
+	int cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+
+	task = kthread_create(other_thread, r, "ptlock_kunit");
+	if (IS_ERR(task)) {
+		r->other_result = PTR_ERR(task);
+		complete(&r->other_ready);
+		complete(&r->other_done);
+		return;
+	}
+	if (cpu < nr_cpu_ids)
+		kthread_bind(task, cpu);
+	wake_up_process(task);
+}
+
+/*
+ * A retracted table leaves the pmd none, and the mm with one table less.
+ */
+static void retract_table(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	const unsigned long table = PTRS_PER_PTE * sizeof(pte_t);
+	unsigned long before, after;
+
+	retraction_fill(r);
+
+	before = mm_pgtables_bytes(r->mm);
+	retraction_run(r);
+	after = mm_pgtables_bytes(r->mm);
+
+	retraction_expect_retracted(r);
+	/* The huge pmd of the other mapping may have a table deposited */
+	if (arch_needs_pgtable_deposit())
+		before += table;
+	KUNIT_EXPECT_EQ(test, before - after, table);
+	KUNIT_EXPECT_NULL(test, pte_offset_map(r->pmd, r->addr));
+}
+
+/*
+ * A table may have been reclaimed before the locks are taken.
+ */
+static int reclaim_table(struct retraction *r)
+{
+	return do_madvise(r->mm, r->addr, PMD_SIZE, MADV_DONTNEED);
+}
+
+static void other_in_window(struct retraction *r)
+{
+	start_other(r);
+	wait_for_completion(&r->other_done);
+}
+
+static void retract_table_gone(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	unsigned long before;
+
+	if (!IS_ENABLED(CONFIG_PT_RECLAIM))
+		kunit_skip(test, "requires CONFIG_PT_RECLAIM");
+
+	retraction_fill(r);
+	r->other = reclaim_table;
+	r->in_window = other_in_window;
+	before = mm_pgtables_bytes(r->mm);
+	retraction_run(r);
+
+	KUNIT_ASSERT_EQ(test, r->other_result, 0);
+	retraction_expect_retracted(r);
+	if (!arch_needs_pgtable_deposit())
+		KUNIT_EXPECT_EQ(test, before - mm_pgtables_bytes(r->mm),
+				PTRS_PER_PTE * sizeof(pte_t));
+}
+
+/*
+ * And it may have been replaced by another, which is then retracted instead.
+ */
+static int replace_table(struct retraction *r)
+{
+	int ret = do_madvise(r->mm, r->addr, PMD_SIZE, MADV_DONTNEED);
+
+	if (!ret && !pmd_none(*r->pmd))
+		ret = -EBUSY;
+	if (!ret && pte_alloc(r->mm, r->pmd))
+		ret = -ENOMEM;
+	return ret;
+}
+
+static void retract_table_replaced(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	unsigned long before;
+
+	if (!IS_ENABLED(CONFIG_PT_RECLAIM))
+		kunit_skip(test, "requires CONFIG_PT_RECLAIM");
+
+	retraction_fill(r);
+	r->other = replace_table;
+	r->in_window = other_in_window;
+	before = mm_pgtables_bytes(r->mm);
+	retraction_run(r);
+
+	KUNIT_ASSERT_EQ(test, r->other_result, 0);
+	retraction_expect_retracted(r);
+	if (!arch_needs_pgtable_deposit())
+		KUNIT_EXPECT_EQ(test, before - mm_pgtables_bytes(r->mm),
+				PTRS_PER_PTE * sizeof(pte_t));
+}
+
+/*
+ * A guard region that is installed after the first check is not lost: the table
+ * is kept, and the marker in it.
+ */
+static int install_guard(struct retraction *r)
+{
+	return do_madvise(r->mm, r->addr + PAGE_SIZE, PAGE_SIZE,
+			  MADV_GUARD_INSTALL);
+}
+
+static void retract_late_guard(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	spinlock_t *expected, *ptl;
+	pte_t *pte, entry;
+
+	retraction_fill(r);
+	expected = table_lock(r->mm, r->pmd);
+	r->other = install_guard;
+	r->in_window = other_in_window;
+	retraction_run(r);
+
+	KUNIT_ASSERT_EQ(test, r->other_result, 0);
+	retraction_expect_kept(r, expected);
+	pte = pte_offset_map_lock(r->mm, r->pmd, r->addr + PAGE_SIZE, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	entry = ptep_get(pte);
+	pte_unmap_unlock(pte, ptl);
+	KUNIT_EXPECT_TRUE(test, softleaf_is_guard_marker(softleaf_from_pte(entry)));
+}
+
+/*
+ * A table is only retracted when every entry is none: poison is not lost, and nor
+ * is what nobody has accounted for, of which CONFIG_DEBUG_VM warns.
+ */
+static void leave_marker(struct retraction *r)
+{
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	pte = pte_offset_map_lock(r->mm, r->pmd, r->addr + PAGE_SIZE, &ptl);
+	if (!pte)
+		return;
+	set_pte_at(r->mm, r->addr + PAGE_SIZE, pte, make_pte_marker(r->marker));
+	pte_unmap_unlock(pte, ptl);
+}
+
+static void retract_keeps_poison(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	spinlock_t *ptl;
+
+	retraction_fill(r);
+	ptl = table_lock(r->mm, r->pmd);
+	r->marker = PTE_MARKER_POISONED;
+	r->in_window = leave_marker;
+	retraction_run(r);
+	retraction_expect_kept(r, ptl);
+}
+
+static void retract_check_empty(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	spinlock_t *ptl;
+
+	retraction_fill(r);
+	ptl = table_lock(r->mm, r->pmd);
+	/* A guard region, of which the VMA knows nothing */
+	r->marker = PTE_MARKER_GUARD;
+	r->in_window = leave_marker;
+	kunit_warning_suppress(test) {
+		retraction_run(r);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test,
+					IS_ENABLED(CONFIG_DEBUG_VM));
+	}
+	retraction_expect_kept(r, ptl);
+}
+
+/*
+ * While somebody holds the lock of the table, *pmd does not change.
+ */
+static int hold_lock(struct retraction *r)
+{
+	spinlock_t *ptl;
+	pmd_t pmdval;
+	pte_t *pte;
+	int i, ret = 0;
+
+	pte = pte_offset_map_lock(r->mm, r->pmd, r->addr, &ptl);
+	if (!pte) {
+		complete(&r->other_ready);
+		return -ENOENT;
+	}
+	pmdval = *r->pmd;
+	complete(&r->other_ready);
+	for (i = 0; i < 50; i++) {
+		mdelay(1);
+		if (!pmd_same(pmdval, pmdp_get_lockless(r->pmd)))
+			ret = -EAGAIN;
+		if (READ_ONCE(r->window_over))
+			ret = -EBUSY;
+	}
+	pte_unmap_unlock(pte, ptl);
+	return ret;
+}
+
+static void other_ready_in_window(struct retraction *r)
+{
+	start_other(r);
+	wait_for_completion(&r->other_ready);
+}
+
+static void retract_waits_for_lock(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "requires two CPUs");
+
+	pin_to_cpu(test, raw_smp_processor_id());
+	retraction_fill(r);
+	r->other = hold_lock;
+	r->in_window = other_ready_in_window;
+	retraction_run(r);
+	wait_for_completion(&r->other_done);
+
+	KUNIT_EXPECT_EQ_MSG(test, r->other_result, 0,
+			    "the table was retracted under its lock");
+	retraction_expect_retracted(r);
+}
+
+/*
+ * Whoever has the table mapped when it is retracted can still lock it, and find
+ * it empty: it is not freed before an RCU grace period has passed.
+ */
+static int lock_retracted(struct retraction *r)
+{
+	unsigned long timeout = jiffies + 10 * HZ;
+	spinlock_t *ptl;
+	int ret = 0, i;
+	pmd_t pmdval;
+	pte_t *pte;
+
+	pte = pte_offset_map_rw_nolock(r->mm, r->pmd, r->addr, &pmdval, &ptl);
+	complete(&r->other_ready);
+	if (!pte)
+		return -ENOENT;
+
+	/* In an RCU read-side critical section, so do not sleep */
+	while (!READ_ONCE(r->window_over)) {
+		if (time_after(jiffies, timeout)) {
+			ret = -ETIMEDOUT;
+			goto out;
+		}
+		cpu_relax();
+	}
+	/* Let whoever frees the table too early do so */
+	mdelay(20);
+
+	spin_lock(ptl);
+	if (!folio_test_pgtable(page_folio(pmd_page(pmdval))))
+		ret = -EFAULT;
+	else if (pmd_same(pmdval, *r->pmd))
+		ret = -EEXIST;
+	for (i = 0; !ret && i < PTRS_PER_PTE; i++)
+		if (!pte_none(ptep_get(pte + i)))
+			ret = -ENOTEMPTY;
+	spin_unlock(ptl);
+out:
+	pte_unmap(pte);
+	return ret;
+}
+
+static void retract_grace_period(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	struct page *page;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "requires two CPUs");
+
+	pin_to_cpu(test, raw_smp_processor_id());
+	retraction_fill(r);
+	/* With a reference, the page is not used again when freed */
+	page = pmd_page(*r->pmd);
+	get_page(page);
+
+	r->other = lock_retracted;
+	r->in_window = other_ready_in_window;
+	retraction_run(r);
+	wait_for_completion(&r->other_done);
+	KUNIT_EXPECT_EQ(test, r->other_result, 0);
+	retraction_expect_retracted(r);
+
+	rcu_barrier();
+	/* powerpc keeps a page until all the tables in it are free */
+	if (!IS_ENABLED(CONFIG_PPC)) {
+		KUNIT_EXPECT_FALSE_MSG(test, folio_test_pgtable(page_folio(page)),
+				       "the table was not freed");
+		KUNIT_EXPECT_EQ(test, page_count(page), 1);
+	}
+	put_page(page);
+}
+
+static int ptlock_suite_init(struct kunit_suite *suite)
+{
+	/* What this kernel can show, for whoever compares the results of several */
+	pr_info("# ptlock: config: PAGE_SIZE=%lu PGTABLE_LEVELS=%d PTRS_PER_PTE=%lu PMD_SIZE=%luK NR_CPUS=%d pte_t=%zu pmd_t=%zu\n",
+		PAGE_SIZE, CONFIG_PGTABLE_LEVELS, (unsigned long)PTRS_PER_PTE,
+		PMD_SIZE / 1024, NR_CPUS, sizeof(pte_t), sizeof(pmd_t));
+	pr_info("# ptlock: config: split_pte=%d split_pmd=%d ptl=%s highpte=%d highmem=%d thp=%d pt_reclaim=%d\n",
+		IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS),
+		IS_ENABLED(CONFIG_SPLIT_PMD_PTLOCKS),
+		!IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS) ? "mm" :
+		ALLOC_SPLIT_PTLOCKS ? "allocated" : "embedded",
+		IS_ENABLED(CONFIG_HIGHPTE), IS_ENABLED(CONFIG_HIGHMEM),
+		IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE),
+		IS_ENABLED(CONFIG_PT_RECLAIM));
+	return 0;
+}
+
+static struct kunit_case ptlock_test_cases[] = {
+	KUNIT_CASE(ptlock_identity),
+	KUNIT_CASE(ptlock_unsplit),
+	KUNIT_CASE(ptlock_independence),
+	KUNIT_CASE(ptlock_map_lock),
+	KUNIT_CASE(ptlock_map_nolock),
+	KUNIT_CASE(ptlock_stack_pmd),
+	KUNIT_CASE(ptlock_no_table),
+	KUNIT_CASE(ptlock_bad_pmd),
+	KUNIT_CASE(ptlock_hugetlb),
+	KUNIT_CASE(kmap_local_first_slot),
+	KUNIT_CASE(highpte_kmap_local),
+	KUNIT_CASE(highpte_context_switch),
+	KUNIT_CASE(highpte_pkmap),
+	KUNIT_CASE(highpte_linear),
+	KUNIT_CASE(retract_table),
+	KUNIT_CASE(retract_table_gone),
+	KUNIT_CASE(retract_table_replaced),
+	KUNIT_CASE(retract_late_guard),
+	KUNIT_CASE(retract_keeps_poison),
+	KUNIT_CASE(retract_check_empty),
+	KUNIT_CASE(retract_waits_for_lock),
+	KUNIT_CASE(retract_grace_period),
+	{}
+};
+
+static struct kunit_suite ptlock_test_suite = {
+	.name = "ptlock",
+	.suite_init = ptlock_suite_init,
+	.test_cases = ptlock_test_cases,
+};
+kunit_test_suite(ptlock_test_suite);
+
+MODULE_DESCRIPTION("KUnit tests for the lock of a PTE table");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,1560 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Retraction of page tables, as seen from userspace.
+ *
+ * When the small pages of a file are collapsed into a huge page, the PTE
+ * tables that mapped them are left empty, in every process which mapped them.
+ * The kernel takes these tables away ("retracts" them), so that the next fault
+ * can map the huge page by a PMD entry. It may not take a table which holds
+ * something that the file cannot give back: a private page, a userfaultfd
+ * protection or marker, a guard region, another mapping's pages.
+ *
+ * VmPTE in /proc/PID/status tells how much memory the page tables of a process
+ * take. All counts below are exact: to have nothing else come and go, every
+ * mapping that is looked at lives in one arena, at the same address in every
+ * process, whose upper page tables are held by a page at either edge:
+ *
+ *   +------+------------------+--------+--------+--------+--------+------+
+ *   | edge | filler           | slot 0 | slot 1 | slot 2 | slot 3 | edge |
+ *   +------+------------------+--------+--------+--------+--------+------+
+ *
+ * An edge is a PMD range, a slot holds one mapping of the whole test file,
+ * the filler measures (see pgtable_bytes()).
+ *
+ * Regular files need a directory on a file system with PMD-sized folios, named
+ * by PGTABLE_RETRACT_DIR. Without it the current directory, /tmp and /var/tmp
+ * are tried.
+ */
+
+#define _GNU_SOURCE
+#include "kselftest_harness.h"
+#include <asm-generic/mman.h> /* Force the import of the tools version. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/limits.h>
+#include <linux/magic.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "hugepage_settings.h"
+#include "vm_util.h"
+
+#define DIR_VARIABLE	"PGTABLE_RETRACT_DIR"
+#define MAX_RANGES	4
+#define MIN_RANGES	2	/* one to be special, one to be ordinary */
+#define NR_FILLER	16
+#define NR_SLOTS	4
+#define COLLAPSE_SLOT	3	/* used by collapse() only */
+#define NR_MAPPERS	3
+#define RACE_MSECS	1500
+#define TEST_SECONDS	180	/* emulated machines are slow */
+
+/* The machine, found out once in main(). */
+static unsigned long page_size;
+static unsigned long pmd_size;
+static unsigned long table_bytes;
+static unsigned int nr_ranges;
+static size_t file_size;
+static char *arena, *arena_end;
+static __u64 *page_buf;
+static const char *no_test_reason;
+
+/* State of a process that has registered a mapping with userfaultfd. */
+static int uffd = -1;
+static bool uffd_async;
+
+static sigjmp_buf access_failed;
+
+enum backing {
+	BACKED_BY_SHMEM,
+	BACKED_BY_FILE,
+};
+
+/* A process of its own that maps the file and does what it is asked to. */
+struct mapper {
+	pid_t pid;
+	int request_fd;
+	int answer_fd;
+};
+
+/* What the test shares with its mappers after they have been forked. */
+struct shared {
+	__u64 seed;			/* of the file's contents */
+	/* race_with_collapse() */
+	bool stop;
+	unsigned int ready;		/* rounds that the mapper has prepared */
+	unsigned int started;		/* collapses that have begun */
+	unsigned int finished;		/* collapses that are over */
+	__u64 collapse_nsecs;		/* how long the last one took */
+};
+
+struct test_file {
+	enum backing backing;
+	bool shared_mapping;
+	int fd;
+	struct shared *shared;
+};
+
+typedef long (*work_fn)(struct test_file *file, char *addr, long arg);
+
+struct request {
+	work_fn fn;
+	char *addr;
+	long arg;
+};
+
+static char *slot(unsigned int nr)
+{
+	return arena + (1 + NR_FILLER + nr * MAX_RANGES) * pmd_size;
+}
+
+/* The page that is made special: in the second table, far from its ends. */
+static char *item(char *addr)
+{
+	return addr + pmd_size + pmd_size / 2;
+}
+
+static long item_index(void)
+{
+	return (item(NULL) - (char *)NULL) / page_size;
+}
+
+static long failed(const char *what)
+{
+	int err = errno;
+
+	ksft_print_msg("%s: %s\n", what, strerror(err));
+	return -err;
+}
+
+static __u64 now_nsecs(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* Counting tables */
+
+static long vm_pte_kb(void)
+{
+	static char buf[4096];
+	char *line;
+
+	if (!read_file("/proc/self/status", buf, sizeof(buf)))
+		return -1;
+
+	line = strstr(buf, "VmPTE:");
+	return line ? strtol(line + strlen("VmPTE:"), NULL, 10) : -1;
+}
+
+static void map_filler(void)
+{
+	if (mmap(arena + pmd_size, NR_FILLER * pmd_size, PROT_READ | PROT_WRITE,
+		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0) == MAP_FAILED)
+		ksft_exit_fail_perror("mmap of the filler");
+}
+
+static void touch_filler(unsigned int nr)
+{
+	__atomic_store_n(arena + (1 + nr) * pmd_size, 1, __ATOMIC_RELAXED);
+}
+
+/*
+ * The size of this process's page tables. VmPTE counts in whole KiB, but a
+ * table can be smaller than that (a powerpc table of 64K pages has 256 bytes).
+ * Then fault in tables until VmPTE moves, which tells what it had rounded off.
+ */
+static long pgtable_bytes(struct test_file *file, char *addr, long arg)
+{
+	long kb = vm_pte_kb();
+	unsigned int nr = 0;
+
+	if (!(table_bytes % 1024))
+		return kb * 1024;
+
+	do {
+		if (nr == NR_FILLER)
+			ksft_exit_fail_msg("VmPTE does not move\n");
+		touch_filler(nr++);
+	} while (vm_pte_kb() == kb);
+	map_filler();
+
+	return (kb + 1) * 1024 - nr * table_bytes;
+}
+
+/* Work that is done in the process whose tables are counted */
+
+static int mapping_prot(struct test_file *file, bool shared)
+{
+	/* A regular file is opened for reading only. */
+	if (file->backing == BACKED_BY_FILE && shared)
+		return PROT_READ;
+	return PROT_READ | PROT_WRITE;
+}
+
+static long map_range(struct test_file *file, char *addr,
+		      size_t len, bool shared)
+{
+	if (mmap(addr, len, mapping_prot(file, shared),
+		 MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE),
+		 file->fd, 0) == MAP_FAILED)
+		return failed("mmap of the file");
+	return 0;
+}
+
+static long map_file(struct test_file *file, char *addr, long arg)
+{
+	return map_range(file, addr, file_size, file->shared_mapping);
+}
+
+static long map_private(struct test_file *file, char *addr, long arg)
+{
+	return map_range(file, addr, file_size, false);
+}
+
+/* userfaultfd takes only what could be written to: not a read-only file. */
+static long map_for_uffd(struct test_file *file, char *addr, long arg)
+{
+	return map_range(file, addr, file_size, file->shared_mapping &&
+			 file->backing == BACKED_BY_SHMEM);
+}
+
+static long unmap(struct test_file *file, char *addr, long arg)
+{
+	if (mmap(addr, MAX_RANGES * pmd_size, PROT_NONE,
+		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0) == MAP_FAILED)
+		return failed("unmapping the file");
+	return 0;
+}
+
+/* Read the first page of every range, so that each range has its table. */
+static long touch(struct test_file *file, char *addr, long arg)
+{
+	force_read_pages(addr, nr_ranges, pmd_size);
+	return 0;
+}
+
+static void fill_page_buf(struct test_file *file, long index)
+{
+	__u64 offset = (__u64)index * page_size;
+	unsigned int i;
+
+	for (i = 0; i < page_size / sizeof(*page_buf); i++)
+		page_buf[i] = (offset + i + file->shared->seed) *
+			      0x9e3779b97f4a7c15ULL;
+}
+
+static long compare(struct test_file *file, char *addr,
+		    long nr_pages, long skip)
+{
+	long i;
+
+	for (i = 0; i < nr_pages; i++) {
+		if (i == skip)
+			continue;
+		fill_page_buf(file, i);
+		if (memcmp(addr + i * page_size, page_buf, page_size)) {
+			ksft_print_msg("page %ld is not the file's\n", i);
+			return -EIO;
+		}
+	}
+	return 0;
+}
+
+/* Byte for byte what has been written to the file, but for page @skip? */
+static long contents(struct test_file *file, char *addr, long skip)
+{
+	return compare(file, addr, file_size / page_size, skip);
+}
+
+/* Are exactly @nr ranges of the mapping at @addr mapped by a PMD entry? */
+static long pmd_mapped(struct test_file *file, char *addr, long nr)
+{
+	if (file->backing == BACKED_BY_SHMEM)
+		return check_huge_shmem(addr, file_size, nr, pmd_size);
+	return check_huge_file(addr, file_size, nr, pmd_size);
+}
+
+/*
+ * Have a table wherever this process has code or data outside of the arena, so
+ * that none is added between two counts only because something is done first.
+ */
+static long warm_up(struct test_file *file, char *addr, long arg)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long start, end, p;
+	char line[512], perm;
+
+	if (!maps)
+		return failed("opening maps");
+
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx %c", &start, &end, &perm) != 3)
+			continue;
+		/* [vvar] is not for reading. */
+		if (perm != 'r' || strstr(line, "[v"))
+			continue;
+		if (start >= (uintptr_t)arena && start < (uintptr_t)arena_end)
+			continue;
+		for (p = start; p >= start && p < end; p = (p | (pmd_size - 1)) + 1)
+			FORCE_READ(*(char *)p);
+	}
+	fclose(maps);
+	return 0;
+}
+
+/* Mappers */
+
+static void mapper_loop(struct test_file *file, int request_fd, int answer_fd)
+{
+	struct request request;
+	long answer;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (read(request_fd, &request, sizeof(request)) == sizeof(request)) {
+		answer = request.fn(file, request.addr, request.arg);
+		if (write(answer_fd, &answer, sizeof(answer)) != sizeof(answer))
+			break;
+	}
+}
+
+static bool tell(struct mapper *mapper, work_fn fn, char *addr, long arg)
+{
+	struct request request = { .fn = fn, .addr = addr, .arg = arg };
+
+	return write(mapper->request_fd, &request, sizeof(request)) ==
+	       sizeof(request);
+}
+
+static long answer_of(struct mapper *mapper)
+{
+	long answer;
+
+	if (read(mapper->answer_fd, &answer, sizeof(answer)) == sizeof(answer))
+		return answer;
+
+	ksft_print_msg("mapper %d has died\n", mapper->pid);
+	return -EPIPE;
+}
+
+static long ask(struct mapper *mapper, work_fn fn, char *addr, long arg)
+{
+	return tell(mapper, fn, addr, arg) ? answer_of(mapper) : -EPIPE;
+}
+
+static long bytes_of(struct mapper *mapper)
+{
+	return ask(mapper, pgtable_bytes, NULL, 0);
+}
+
+/*
+ * Fork mappers. What is mapped already they inherit, at the same address and
+ * without its page tables: those of a file are not copied, but faulted in.
+ */
+static void spawn(struct __test_metadata *_metadata, struct test_file *file,
+		  struct mapper *mappers, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		struct mapper *mapper = &mappers[i];
+		int request[2], answer[2];
+
+		ASSERT_EQ(pipe(request), 0);
+		ASSERT_EQ(pipe(answer), 0);
+		mapper->pid = fork();
+		ASSERT_GE(mapper->pid, 0);
+		if (!mapper->pid) {
+			close(request[1]);
+			close(answer[0]);
+			mapper_loop(file, request[0], answer[1]);
+			_exit(0);
+		}
+		close(request[0]);
+		close(answer[1]);
+		mapper->request_fd = request[1];
+		mapper->answer_fd = answer[0];
+		ASSERT_EQ(ask(mapper, warm_up, NULL, 0), 0);
+	}
+}
+
+/* The file */
+
+static long write_page(struct test_file *file, int fd, long index)
+{
+	fill_page_buf(file, index);
+	if (pwrite(fd, page_buf, page_size, index * page_size) == page_size)
+		return 0;
+	return failed("writing the file");
+}
+
+/* Write page by page: a longer write may fill the cache with larger folios. */
+static long write_pages(struct test_file *file, int fd)
+{
+	long i, ret;
+
+	for (i = 0; i < file_size / page_size; i++) {
+		ret = write_page(file, fd, i);
+		if (ret)
+			return ret;
+	}
+	return fsync(fd) ? failed("fsync of the file") : 0;
+}
+
+static int open_again(struct test_file *file, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* Replace the whole file by small pages with other contents. */
+static long rewrite(struct test_file *file)
+{
+	int fd = open_again(file, O_RDWR);
+	long ret;
+
+	if (fd < 0)
+		return failed("opening the file for writing");
+
+	file->shared->seed++;
+	if (ftruncate(fd, 0) || ftruncate(fd, file_size))
+		ret = failed("truncating the file");
+	else
+		ret = write_pages(file, fd);
+	close(fd);
+	return ret;
+}
+
+/*
+ * Split huge pages by punching a hole of a page into each, and fill the hole
+ * again: the contents are as before, and there is something to be collapsed.
+ */
+static long split_ranges(struct test_file *file, unsigned int first,
+			 unsigned int nr)
+{
+	long step = pmd_size / page_size, hole = (first + 1) * step - 1;
+	int fd = open_again(file, O_RDWR);
+	long ret = 0;
+
+	if (fd < 0)
+		return failed("opening the file for writing");
+
+	for (; nr && !ret; nr--, hole += step)
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      hole * page_size, page_size))
+			ret = failed("punching a hole");
+		else
+			ret = write_page(file, fd, hole);
+	if (!ret && fsync(fd))
+		ret = failed("fsync of the file");
+	close(fd);
+	return ret;
+}
+
+static long split(struct test_file *file)
+{
+	return split_ranges(file, 0, nr_ranges);
+}
+
+/* Memory can get too fragmented for a huge page when it is small. */
+static void defragment(void)
+{
+	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "1", 1) != 1)
+		failed("defragmenting memory");
+	close(fd);
+}
+
+static long try_collapse(char *addr, size_t len)
+{
+	unsigned int tries;
+	long ret;
+
+	for (tries = 0; tries < 50; tries++) {
+		if (!madvise(addr, len, MADV_COLLAPSE))
+			return 0;
+		ret = -errno;
+		if (ret == -ENOMEM)
+			defragment();
+		else if (ret != -EAGAIN)
+			break;
+		/* Another CPU may hold a reference to a page for a moment. */
+		usleep(2000);
+	}
+	return ret;
+}
+
+/*
+ * Collapse the file through a mapping that nobody has read from: the tables of
+ * all others are left to retract_page_tables() alone. (For the mapping given to
+ * madvise() there is another chance afterwards, see the test own_mapping.)
+ */
+static long collapse_ranges(struct test_file *file,
+			    unsigned int first, unsigned int nr)
+{
+	char *addr = slot(COLLAPSE_SLOT);
+	long ret;
+
+	ret = map_range(file, addr, file_size, true);
+	if (ret)
+		return ret;
+	ret = try_collapse(addr + first * pmd_size, nr * pmd_size);
+	unmap(file, addr, 0);
+	return ret;
+}
+
+static long collapse(struct test_file *file)
+{
+	long ret = collapse_ranges(file, 0, nr_ranges);
+
+	if (ret)
+		ksft_print_msg("MADV_COLLAPSE: %s\n", strerror(-ret));
+	return ret;
+}
+
+static int create_in(const char *dir)
+{
+	char path[PATH_MAX];
+	struct statfs fs;
+	int fd;
+
+	if (statfs(dir, &fs) || fs.f_type == TMPFS_MAGIC)
+		return -1;
+	if (snprintf(path, sizeof(path), "%s/pgtable_retract_XXXXXX",
+		     dir) >= sizeof(path))
+		return -1;
+	fd = mkstemp(path);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+static long populate(struct test_file *file)
+{
+	if (ftruncate(file->fd, file_size))
+		return failed("setting the file's size");
+	return write_pages(file, file->fd);
+}
+
+/* A regular file in @dir, if files there can be collapsed. */
+static bool open_file(struct test_file *file, const char *dir)
+{
+	int fd;
+
+	file->fd = create_in(dir);
+	if (file->fd < 0)
+		return false;
+
+	fd = -1;
+	if (!populate(file))
+		fd = open_again(file, O_RDONLY);
+	close(file->fd);
+	file->fd = fd;
+	if (fd < 0)
+		return false;
+
+	if (!collapse_ranges(file, 0, 1) && !rewrite(file))
+		return true;
+	close(fd);
+	file->fd = -1;
+	return false;
+}
+
+static bool find_file(struct test_file *file)
+{
+	static const char * const dirs[] = { ".", "/tmp", "/var/tmp" };
+	const char *dir = getenv(DIR_VARIABLE);
+	unsigned int i;
+
+	if (dir && *dir)
+		return open_file(file, dir);
+
+	for (i = 0; i < ARRAY_SIZE(dirs); i++)
+		if (open_file(file, dirs[i]))
+			return true;
+	return false;
+}
+
+/* Fixtures */
+
+static void set_up(struct __test_metadata *_metadata, struct test_file *file,
+		   enum backing backing, bool shared_mapping)
+{
+	file->fd = -1;
+	file->backing = backing;
+	file->shared_mapping = shared_mapping;
+	if (no_test_reason)
+		SKIP(return, "%s", no_test_reason);
+
+	file->shared = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_TRUE(file->shared != MAP_FAILED);
+	file->shared->seed = getpid();
+
+	if (backing == BACKED_BY_FILE) {
+		if (!find_file(file))
+			SKIP(return, "no directory with collapsible files, see "
+			     DIR_VARIABLE);
+		return;
+	}
+
+	file->fd = memfd_create("pgtable_retract", MFD_CLOEXEC);
+	ASSERT_GE(file->fd, 0);
+	ASSERT_EQ(populate(file), 0);
+}
+
+static void tear_down(struct test_file *file, struct mapper *mappers)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_MAPPERS; i++) {
+		if (mappers[i].pid <= 0)
+			continue;
+		kill(mappers[i].pid, SIGKILL);
+		waitpid(mappers[i].pid, NULL, 0);
+	}
+	if (file->fd >= 0)
+		close(file->fd);
+}
+
+FIXTURE(pgtable_retract)
+{
+	struct test_file file;
+	struct mapper mappers[NR_MAPPERS];
+};
+
+FIXTURE_VARIANT(pgtable_retract)
+{
+	enum backing backing;
+	bool shared_mapping;
+};
+
+FIXTURE_VARIANT_ADD(pgtable_retract, shmem_shared)
+{
+	.backing = BACKED_BY_SHMEM,
+	.shared_mapping = true,
+};
+
+FIXTURE_VARIANT_ADD(pgtable_retract, shmem_private)
+{
+	.backing = BACKED_BY_SHMEM,
+	.shared_mapping = false,
+};
+
+FIXTURE_VARIANT_ADD(pgtable_retract, file_shared)
+{
+	.backing = BACKED_BY_FILE,
+	.shared_mapping = true,
+};
+
+FIXTURE_VARIANT_ADD(pgtable_retract, file_private)
+{
+	.backing = BACKED_BY_FILE,
+	.shared_mapping = false,
+};
+
+FIXTURE_SETUP(pgtable_retract)
+{
+	set_up(_metadata, &self->file, variant->backing,
+	       variant->shared_mapping);
+}
+
+FIXTURE_TEARDOWN(pgtable_retract)
+{
+	tear_down(&self->file, self->mappers);
+}
+
+/* What userfaultfd does with shmem, but not with regular files. */
+FIXTURE(pgtable_retract_uffd)
+{
+	struct test_file file;
+	struct mapper mappers[NR_MAPPERS];
+};
+
+FIXTURE_VARIANT(pgtable_retract_uffd)
+{
+	bool shared_mapping;
+};
+
+FIXTURE_VARIANT_ADD(pgtable_retract_uffd, shmem_shared)
+{
+	.shared_mapping = true,
+};
+
+FIXTURE_VARIANT_ADD(pgtable_retract_uffd, shmem_private)
+{
+	.shared_mapping = false,
+};
+
+FIXTURE_SETUP(pgtable_retract_uffd)
+{
+	set_up(_metadata, &self->file, BACKED_BY_SHMEM,
+	       variant->shared_mapping);
+}
+
+FIXTURE_TEARDOWN(pgtable_retract_uffd)
+{
+	tear_down(&self->file, self->mappers);
+}
+
+/*
+ * Every process and every mapping of the file loses exactly its table of each
+ * collapsed range, keeps the contents, and gets the huge page by PMD at the
+ * next fault. Unmapping leaves as many tables as there were at first.
+ *
+ *   process 1: | slot 0: file | slot 1: file |
+ *   process 2: | slot 0: file | slot 1: file |    all lose nr_ranges tables
+ *   process 3: | slot 0: file | slot 1: file |    for each of the two
+ */
+TEST_F_TIMEOUT(pgtable_retract, every_mapping, TEST_SECONDS)
+{
+	struct test_file *file = &self->file;
+	long both = 2 * nr_ranges * table_bytes;
+	long start[NR_MAPPERS], before[NR_MAPPERS];
+	unsigned int i, s;
+
+	ASSERT_EQ(map_file(file, slot(0), 0), 0);
+	spawn(_metadata, file, self->mappers, NR_MAPPERS);
+	for (i = 0; i < NR_MAPPERS; i++) {
+		struct mapper *mapper = &self->mappers[i];
+
+		start[i] = bytes_of(mapper);
+		ASSERT_EQ(ask(mapper, map_file, slot(1), 0), 0);
+		for (s = 0; s < 2; s++) {
+			ASSERT_EQ(ask(mapper, contents, slot(s), -1), 0);
+			ASSERT_EQ(ask(mapper, pmd_mapped, slot(s), 0), 1);
+		}
+		before[i] = bytes_of(mapper);
+		EXPECT_EQ(before[i] - start[i], both);
+	}
+
+	ASSERT_EQ(collapse(file), 0);
+
+	for (i = 0; i < NR_MAPPERS; i++) {
+		struct mapper *mapper = &self->mappers[i];
+
+		EXPECT_EQ(before[i] - bytes_of(mapper), both);
+		for (s = 0; s < 2; s++) {
+			EXPECT_EQ(ask(mapper, pmd_mapped, slot(s), 0), 1);
+			ASSERT_EQ(ask(mapper, touch, slot(s), 0), 0);
+			EXPECT_EQ(ask(mapper, pmd_mapped, slot(s), nr_ranges),
+				  1);
+			EXPECT_EQ(ask(mapper, contents, slot(s), -1), 0);
+			ASSERT_EQ(ask(mapper, unmap, slot(s), 0), 0);
+		}
+		EXPECT_EQ(bytes_of(mapper), start[i]);
+	}
+}
+
+/*
+ * The mapping that is given to madvise() is mapped by PMD when the call
+ * returns, without another fault; another mapping in the same process at its
+ * next fault. Some architectures put a table aside for each PMD that maps a
+ * huge page; how many is known from the second mapping.
+ */
+TEST_F_TIMEOUT(pgtable_retract, own_mapping, TEST_SECONDS)
+{
+	struct test_file *file = &self->file;
+	long both = 2 * nr_ranges * table_bytes;
+	long start, before, after, set_aside;
+
+	ASSERT_EQ(warm_up(file, NULL, 0), 0);
+	start = pgtable_bytes(file, NULL, 0);
+	ASSERT_EQ(map_file(file, slot(0), 0), 0);
+	ASSERT_EQ(map_file(file, slot(1), 0), 0);
+	ASSERT_EQ(contents(file, slot(0), -1), 0);
+	ASSERT_EQ(contents(file, slot(1), -1), 0);
+	before = pgtable_bytes(file, NULL, 0);
+	EXPECT_EQ(before - start, both);
+
+	ASSERT_EQ(try_collapse(slot(0), file_size), 0);
+
+	EXPECT_EQ(pmd_mapped(file, slot(0), nr_ranges), 1);
+	EXPECT_EQ(pmd_mapped(file, slot(1), 0), 1);
+	after = pgtable_bytes(file, NULL, 0);
+	ASSERT_EQ(touch(file, slot(1), 0), 0);
+	EXPECT_EQ(pmd_mapped(file, slot(1), nr_ranges), 1);
+	set_aside = pgtable_bytes(file, NULL, 0) - after;
+	EXPECT_EQ(before - after, both - set_aside);
+
+	EXPECT_EQ(contents(file, slot(0), -1), 0);
+	EXPECT_EQ(contents(file, slot(1), -1), 0);
+	ASSERT_EQ(unmap(file, slot(0), 0), 0);
+	ASSERT_EQ(unmap(file, slot(1), 0), 0);
+	EXPECT_EQ(pgtable_bytes(file, NULL, 0), start);
+}
+
+/*
+ * Collapsing, splitting and collapsing again counts the same tables each time,
+ * whether the huge pages were split by a hole or the whole file was replaced.
+ */
+TEST_F_TIMEOUT(pgtable_retract, again_and_again, TEST_SECONDS)
+{
+	struct test_file *file = &self->file;
+	long all = nr_ranges * table_bytes;
+	struct mapper *mapper = &self->mappers[0];
+	long start, before;
+	unsigned int round;
+
+	ASSERT_EQ(map_file(file, slot(0), 0), 0);
+	spawn(_metadata, file, self->mappers, 1);
+	start = bytes_of(mapper);
+
+	for (round = 0; round < 4; round++) {
+		ASSERT_EQ(ask(mapper, contents, slot(0), -1), 0);
+		EXPECT_EQ(ask(mapper, pmd_mapped, slot(0), 0), 1);
+		before = bytes_of(mapper);
+		EXPECT_EQ(before - start, all);
+
+		ASSERT_EQ(collapse(file), 0);
+		EXPECT_EQ(before - bytes_of(mapper), all);
+		ASSERT_EQ(ask(mapper, contents, slot(0), -1), 0);
+		EXPECT_EQ(ask(mapper, pmd_mapped, slot(0), nr_ranges), 1);
+
+		ASSERT_EQ(round % 2 ? rewrite(file) : split(file), 0);
+	}
+
+	ASSERT_EQ(ask(mapper, contents, slot(0), -1), 0);
+	ASSERT_EQ(ask(mapper, unmap, slot(0), 0), 0);
+	EXPECT_EQ(bytes_of(mapper), start);
+}
+
+/*
+ * A table that the file shares with something else is not retracted: neither
+ * where the mapping ends inside of the range, nor where it lies askew to it.
+ *
+ *   slot 2: | file        | anonymous    |               first range
+ *           | anonymous | file, shifted by a page ... |  second and third
+ */
+static long map_parts(struct test_file *file, char *addr, long arg)
+{
+	char *askew = addr + pmd_size + page_size;
+	long ret;
+
+	if (mmap(addr, MIN_RANGES * pmd_size + page_size,
+		 PROT_READ | PROT_WRITE,
+		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0) == MAP_FAILED)
+		return failed("mmap of anonymous memory");
+	ret = map_range(file, addr, pmd_size / 2, file->shared_mapping);
+	if (!ret)
+		ret = map_range(file, askew, pmd_size, file->shared_mapping);
+	if (ret)
+		return ret;
+
+	memset(addr + pmd_size / 2, 'a', page_size);
+	memset(addr + pmd_size, 'b', page_size);
+	return 0;
+}
+
+static long is_filled(const char *addr, char with)
+{
+	unsigned long i;
+
+	for (i = 0; i < page_size; i++)
+		if (addr[i] != with) {
+			ksft_print_msg("a page of '%c' was lost\n", with);
+			return -EIO;
+		}
+	return 0;
+}
+
+static long check_parts(struct test_file *file, char *addr, long arg)
+{
+	char *askew = addr + pmd_size + page_size;
+	long ret;
+
+	ret = compare(file, addr, pmd_size / 2 / page_size, -1);
+	if (!ret)
+		ret = compare(file, askew, pmd_size / page_size, -1);
+	if (!ret)
+		ret = is_filled(addr + pmd_size / 2, 'a');
+	if (!ret)
+		ret = is_filled(addr + pmd_size, 'b');
+	return ret;
+}
+
+TEST_F_TIMEOUT(pgtable_retract, part_of_a_table, TEST_SECONDS)
+{
+	struct test_file *file = &self->file;
+	long all = nr_ranges * table_bytes;
+	struct mapper *mapper = &self->mappers[0];
+	long start, before;
+
+	ASSERT_EQ(map_file(file, slot(0), 0), 0);
+	spawn(_metadata, file, self->mappers, 1);
+	start = bytes_of(mapper);
+	ASSERT_EQ(ask(mapper, map_parts, slot(2), 0), 0);
+	ASSERT_EQ(ask(mapper, check_parts, slot(2), 0), 0);
+	ASSERT_EQ(ask(mapper, touch, slot(0), 0), 0);
+	before = bytes_of(mapper);
+	EXPECT_EQ(before - start, all + 3 * table_bytes);
+
+	ASSERT_EQ(collapse(file), 0);
+
+	EXPECT_EQ(before - bytes_of(mapper), all);
+	EXPECT_EQ(ask(mapper, check_parts, slot(2), 0), 0);
+	EXPECT_EQ(ask(mapper, contents, slot(0), -1), 0);
+	EXPECT_EQ(ask(mapper, pmd_mapped, slot(0), nr_ranges), 1);
+	ASSERT_EQ(ask(mapper, unmap, slot(2), 0), 0);
+	ASSERT_EQ(ask(mapper, unmap, slot(0), 0), 0);
+	EXPECT_EQ(bytes_of(mapper), start);
+}
+
+/* What must survive: install_*() makes item() special, check_*() looks at it */
+
+static void handle_signal(int sig)
+{
+	siglongjmp(access_failed, sig);
+}
+
+/* Access a byte. 0, or the signal that came of it. */
+static int access_signal(char *addr, bool write)
+{
+	struct sigaction act = {
+		.sa_handler = handle_signal,
+		.sa_flags = SA_NODEFER,
+	};
+	int sig;
+
+	sigaction(SIGSEGV, &act, NULL);
+	sigaction(SIGBUS, &act, NULL);
+
+	sig = sigsetjmp(access_failed, 0);
+	if (!sig) {
+		if (write)
+			__atomic_store_n(addr, 'x', __ATOMIC_RELAXED);
+		else
+			FORCE_READ(*addr);
+	}
+
+	act.sa_handler = SIG_DFL;
+	sigaction(SIGSEGV, &act, NULL);
+	sigaction(SIGBUS, &act, NULL);
+	return sig;
+}
+
+static long expect_signal(char *addr, bool write, int expected)
+{
+	int sig = access_signal(addr, write);
+
+	if (sig == expected)
+		return 0;
+	ksft_print_msg("%s access gave signal %d, not %d\n",
+		       write ? "write" : "read", sig, expected);
+	return -EIO;
+}
+
+static long install_private(struct test_file *file, char *addr, long arg)
+{
+	memset(item(addr), 'p', page_size);
+	return 0;
+}
+
+static long check_private(struct test_file *file, char *addr, long arg)
+{
+	return is_filled(item(addr), 'p');
+}
+
+static long install_guard(struct test_file *file, char *addr, long arg)
+{
+	if (!madvise(item(addr), page_size, MADV_GUARD_INSTALL))
+		return 0;
+	if (errno == EINVAL)
+		return -EOPNOTSUPP;
+	return failed("MADV_GUARD_INSTALL");
+}
+
+static long check_guard(struct test_file *file, char *addr, long arg)
+{
+	return expect_signal(item(addr), false, SIGSEGV);
+}
+
+/* Register the mapping at @addr. -EOPNOTSUPP if this kernel cannot do that. */
+static long register_uffd(struct test_file *file, char *addr,
+			  __u64 mode, __u64 features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	struct uffdio_register reg = {
+		.range = { .start = (uintptr_t)addr, .len = file_size },
+		.mode = mode,
+	};
+
+	uffd = syscall(__NR_userfaultfd,
+		       O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	if (uffd < 0) {
+		failed("userfaultfd");
+		return -EOPNOTSUPP;
+	}
+	if (ioctl(uffd, UFFDIO_API, &api))
+		return errno == EINVAL ? -EOPNOTSUPP : failed("UFFDIO_API");
+	if (ioctl(uffd, UFFDIO_REGISTER, &reg))
+		return errno == EINVAL ? -EOPNOTSUPP :
+					 failed("UFFDIO_REGISTER");
+	return 0;
+}
+
+static void close_uffd(void)
+{
+	if (uffd >= 0)
+		close(uffd);
+	uffd = -1;
+}
+
+/*
+ * A write to a protected page of shmem shall be reported, here by SIGBUS. Of a
+ * regular file only the asynchronous kind can be had, which lets the write
+ * happen and remembers it: there look at the protection bit only.
+ */
+static long install_wp_marker(struct test_file *file, char *addr, long arg)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { .start = (uintptr_t)item(addr), .len = page_size },
+		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+	__u64 features = UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
+			    UFFD_FEATURE_SIGBUS;
+	long ret;
+
+	uffd_async = file->backing == BACKED_BY_FILE;
+	if (uffd_async)
+		features = UFFD_FEATURE_WP_ASYNC;
+	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_WP, features);
+	if (ret)
+		return ret;
+	if (ioctl(uffd, UFFDIO_WRITEPROTECT, &wp))
+		return failed("UFFDIO_WRITEPROTECT");
+	return 0;
+}
+
+static long install_wp_page(struct test_file *file, char *addr, long arg)
+{
+	FORCE_READ(*item(addr));
+	return install_wp_marker(file, addr, arg);
+}
+
+static long check_wp(struct test_file *file, char *addr, long arg)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	__u64 marked, present;
+
+	if (pagemap < 0)
+		return failed("opening pagemap");
+
+	marked = pagemap_get_entry(pagemap, item(addr)) & PM_UFFD_WP;
+	FORCE_READ(*item(addr));
+	present = pagemap_get_entry(pagemap, item(addr)) & PM_UFFD_WP;
+	close(pagemap);
+	if (!marked || !present) {
+		ksft_print_msg("write protection was lost\n");
+		return -EIO;
+	}
+	return uffd_async ? 0 : expect_signal(item(addr), true, SIGBUS);
+}
+
+static long install_rwp(struct test_file *file, char *addr, long arg)
+{
+#ifdef UFFDIO_REGISTER_MODE_RWP
+	struct uffdio_rwprotect rwp = {
+		.range = { .start = (uintptr_t)item(addr), .len = page_size },
+		.mode = UFFDIO_RWPROTECT_MODE_RWP,
+	};
+	long ret;
+
+	FORCE_READ(*item(addr));
+	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_RWP,
+			    UFFD_FEATURE_RWP | UFFD_FEATURE_SIGBUS);
+	if (ret)
+		return ret;
+	if (ioctl(uffd, UFFDIO_RWPROTECT, &rwp))
+		return failed("UFFDIO_RWPROTECT");
+	return expect_signal(item(addr), false, SIGBUS);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+static long install_private_rwp(struct test_file *file, char *addr, long arg)
+{
+	memset(item(addr), 'p', page_size);
+	return install_rwp(file, addr, arg);
+}
+
+static long check_private_rwp(struct test_file *file, char *addr, long arg)
+{
+	return expect_signal(item(addr), false, SIGBUS);
+}
+
+/* A private page put beside the page cache, which no page lock holds back. */
+static long install_copy(struct test_file *file, char *addr, long arg)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)item(addr),
+		.src = (uintptr_t)page_buf,
+		.len = page_size,
+	};
+	unsigned int tries;
+	long ret;
+
+	memset(page_buf, 'p', page_size);
+	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_MISSING,
+			    UFFD_FEATURE_MISSING_SHMEM);
+	if (ret)
+		return ret;
+	/* It fails so when it loses the table that it has just made. */
+	for (tries = 0; tries < 10; tries++) {
+		if (!ioctl(uffd, UFFDIO_COPY, &copy))
+			return 0;
+		if (errno != EEXIST)
+			break;
+	}
+	return failed("UFFDIO_COPY");
+}
+
+/* A marker in an empty entry, which nothing but the page table knows about. */
+static long install_poison(struct test_file *file, char *addr, long arg)
+{
+	struct uffdio_poison poison = {
+		.range = { .start = (uintptr_t)item(addr), .len = page_size },
+	};
+	long ret;
+
+	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_MISSING,
+			    UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_POISON);
+	if (ret)
+		return ret;
+	if (ioctl(uffd, UFFDIO_POISON, &poison))
+		return failed("UFFDIO_POISON");
+	return 0;
+}
+
+static long check_poison(struct test_file *file, char *addr, long arg)
+{
+	return expect_signal(item(addr), false, SIGBUS);
+}
+
+struct survivor {
+	const char *needs;	/* what the kernel lacks if it is refused */
+	work_fn map;
+	work_fn install;
+	work_fn check;		/* NULL: only the tables are looked at */
+	bool keeps_one;		/* the other tables go, if it is shared */
+};
+
+static const struct survivor private_page = {
+	.needs = "private mappings",
+	.map = map_private,
+	.install = install_private,
+	.check = check_private,
+};
+
+static const struct survivor copied_page = {
+	.needs = "UFFDIO_COPY to this kind of mapping",
+	.map = map_private,
+	.install = install_copy,
+	.check = check_private,
+};
+
+static const struct survivor guard_region = {
+	.needs = "MADV_GUARD_INSTALL of this kind of mapping",
+	.map = map_file,
+	.install = install_guard,
+	.check = check_guard,
+};
+
+static const struct survivor wp_page = {
+	.needs = "userfaultfd write protection of this kind of mapping",
+	.map = map_for_uffd,
+	.install = install_wp_page,
+	.check = check_wp,
+};
+
+static const struct survivor wp_marker = {
+	.needs = "userfaultfd write protection of this kind of mapping",
+	.map = map_for_uffd,
+	.install = install_wp_marker,
+	.check = check_wp,
+};
+
+/* A page of the file loses this protection with its PTE: look at the tables. */
+static const struct survivor rwp_page = {
+	.needs = "userfaultfd RWP of this kind of mapping",
+	.map = map_for_uffd,
+	.install = install_rwp,
+};
+
+static const struct survivor poisoned_page = {
+	.needs = "UFFDIO_POISON of this kind of mapping",
+	.map = map_file,
+	.install = install_poison,
+	.check = check_poison,
+	.keeps_one = true,
+};
+
+static const struct survivor private_rwp_page = {
+	.needs = "userfaultfd RWP of this kind of mapping",
+	.map = map_private,
+	.install = install_private_rwp,
+	.check = check_private_rwp,
+};
+
+/*
+ * A mapping is retracted like any other until one page, in one of its tables,
+ * becomes special. From then on it keeps its tables (or that one) when the file
+ * is collapsed, and what is special stays. The other mappings of the same pages,
+ * in this process and in another, are retracted all the same.
+ *
+ *   process 1: | slot 0: file | slot 2: file with something special |
+ *   process 2: | slot 0: file |
+ */
+static void survives(struct __test_metadata *_metadata, struct test_file *file,
+		     struct mapper *mappers, const struct survivor *survivor)
+{
+	struct mapper *mapper = &mappers[0], *other = &mappers[1];
+	long all = nr_ranges * table_bytes;
+	long lost = survivor->keeps_one && file->shared_mapping ?
+		    nr_ranges - 1 : 0;
+	long start, before, before_other, ret;
+
+	ASSERT_EQ(map_file(file, slot(0), 0), 0);
+	spawn(_metadata, file, mappers, 2);
+	start = bytes_of(mapper);
+
+	ASSERT_EQ(ask(mapper, survivor->map, slot(2), 0), 0);
+	ASSERT_EQ(ask(mapper, touch, slot(2), 0), 0);
+	before = bytes_of(mapper);
+	ASSERT_EQ(collapse(file), 0);
+	EXPECT_EQ(before - bytes_of(mapper), all);
+
+	ASSERT_EQ(split(file), 0);
+	ret = ask(mapper, survivor->install, slot(2), 0);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "this kernel has no %s", survivor->needs);
+	ASSERT_EQ(ret, 0);
+
+	ASSERT_EQ(ask(mapper, touch, slot(2), 0), 0);
+	ASSERT_EQ(ask(mapper, touch, slot(0), 0), 0);
+	ASSERT_EQ(ask(other, touch, slot(0), 0), 0);
+	before = bytes_of(mapper);
+	before_other = bytes_of(other);
+	EXPECT_EQ(before - start, 2 * all);
+
+	ASSERT_EQ(collapse(file), 0);
+
+	EXPECT_EQ(before - bytes_of(mapper), all + lost * table_bytes);
+	EXPECT_EQ(before_other - bytes_of(other), all);
+	if (survivor->check)
+		EXPECT_EQ(ask(mapper, survivor->check, slot(2), 0), 0);
+	EXPECT_EQ(ask(mapper, contents, slot(2), item_index()), 0);
+	EXPECT_EQ(ask(mapper, pmd_mapped, slot(2), lost), 1);
+	EXPECT_EQ(ask(mapper, contents, slot(0), -1), 0);
+	EXPECT_EQ(ask(mapper, pmd_mapped, slot(0), nr_ranges), 1);
+	EXPECT_EQ(ask(other, contents, slot(0), -1), 0);
+	EXPECT_EQ(ask(other, pmd_mapped, slot(0), nr_ranges), 1);
+
+	ASSERT_EQ(ask(mapper, unmap, slot(2), 0), 0);
+	ASSERT_EQ(ask(mapper, unmap, slot(0), 0), 0);
+	EXPECT_EQ(bytes_of(mapper), start);
+}
+
+/* A private page, written before the collapse, keeps its contents. */
+TEST_F_TIMEOUT(pgtable_retract, private_page, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &private_page);
+}
+
+/* So does a private page that userfaultfd has put there. */
+TEST_F_TIMEOUT(pgtable_retract_uffd, copied_page, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &copied_page);
+}
+
+/* A guard region still kills whoever touches it. */
+TEST_F_TIMEOUT(pgtable_retract, guard_region, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &guard_region);
+}
+
+/* A page of the file that is write-protected by userfaultfd stays protected. */
+TEST_F_TIMEOUT(pgtable_retract, uffd_wp_page, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &wp_page);
+}
+
+/* So does an address that was write-protected while it had no page. */
+TEST_F_TIMEOUT(pgtable_retract, uffd_wp_marker, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &wp_marker);
+}
+
+/* A page that userfaultfd has poisoned raises SIGBUS still. */
+TEST_F_TIMEOUT(pgtable_retract_uffd, poisoned_page, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &poisoned_page);
+}
+
+/* A mapping registered for userfaultfd RWP keeps its tables. */
+TEST_F_TIMEOUT(pgtable_retract_uffd, rwp, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &rwp_page);
+}
+
+/* A private page that is read-write-protected stays protected. */
+TEST_F_TIMEOUT(pgtable_retract_uffd, rwp_private, TEST_SECONDS)
+{
+	survives(_metadata, &self->file, self->mappers, &private_rwp_page);
+}
+
+/*
+ * Late arrivals: what is installed while the file is being collapsed is not
+ * lost. In every round a new mapping, whose table is empty or maps the file
+ * only, gets one of the above while the collapse of that range is under way,
+ * each time at another moment of it. Whether a round meets the narrow moment in
+ * question is chance; to lose something is an error at any.
+ */
+static bool race_wait(struct shared *shared, unsigned int *counter,
+		      unsigned int value)
+{
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < value) {
+		if (__atomic_load_n(&shared->stop, __ATOMIC_ACQUIRE))
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+/* 0, an error, or 1 when there is no collapse any more to race with. */
+static long race_round(struct test_file *file, const struct survivor *survivor,
+		       unsigned int round)
+{
+	struct shared *shared = file->shared;
+	__u64 until;
+	long ret;
+
+	ret = survivor->map(file, slot(2), 0);
+	if (ret)
+		return ret;
+	touch(file, slot(2), 0);
+
+	__atomic_store_n(&shared->ready, round, __ATOMIC_RELEASE);
+	if (!race_wait(shared, &shared->started, round))
+		return 1;
+	until = now_nsecs() + shared->collapse_nsecs * (round * 37 % 128) / 100;
+	while (now_nsecs() < until)
+		;
+	ret = survivor->install(file, slot(2), 0);
+	race_wait(shared, &shared->finished, round);
+	if (!ret)
+		ret = survivor->check(file, slot(2), 0);
+
+	close_uffd();
+	unmap(file, slot(2), 0);
+	return ret;
+}
+
+/* The number of rounds in which nothing was lost, or an error. */
+static long race_with_collapse(struct test_file *file, char *addr, long arg)
+{
+	const struct survivor *kinds[] = {
+		&guard_region, &private_page, &wp_marker, &copied_page,
+	};
+	unsigned int nr_kinds = ARRAY_SIZE(kinds), nr = 0, round = 0;
+	long ret;
+
+	do {
+		ret = race_round(file, kinds[nr % nr_kinds], ++round);
+		if (ret == -EOPNOTSUPP && nr_kinds > 1) {
+			nr_kinds--;
+			kinds[nr % (nr_kinds + 1)] = kinds[nr_kinds];
+			ret = 0;
+		} else if (!ret) {
+			nr++;
+		}
+	} while (!ret);
+	return ret < 0 ? ret : nr;
+}
+
+TEST_F_TIMEOUT(pgtable_retract, late_arrivals, TEST_SECONDS)
+{
+	struct test_file *file = &self->file;
+	struct mapper *mapper = &self->mappers[0];
+	struct shared *shared = file->shared;
+	unsigned int round = 0, collapsed = 0;
+	long start, ret = 0;
+	__u64 begin, end;
+
+	spawn(_metadata, file, self->mappers, 1);
+	start = bytes_of(mapper);
+	ASSERT_TRUE(tell(mapper, race_with_collapse, NULL, 0));
+
+	/* Wait for the mapper, but not for one that has given up. */
+	end = now_nsecs() + RACE_MSECS * 1000000ULL;
+	while (!ret && now_nsecs() < end) {
+		if (__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE) <= round) {
+			sched_yield();
+			continue;
+		}
+		round++;
+		begin = now_nsecs();
+		__atomic_store_n(&shared->started, round, __ATOMIC_RELEASE);
+		if (!collapse_ranges(file, 1, 1))
+			collapsed++;
+		shared->collapse_nsecs = now_nsecs() - begin;
+		ret = split_ranges(file, 1, 1);
+		__atomic_store_n(&shared->finished, round, __ATOMIC_RELEASE);
+	}
+	__atomic_store_n(&shared->stop, true, __ATOMIC_RELEASE);
+
+	EXPECT_EQ(ret, 0);
+	EXPECT_GT(answer_of(mapper), 0);
+	EXPECT_GT(collapsed, 0);
+	TH_LOG("%u rounds, %u of them collapsed", round, collapsed);
+	ASSERT_EQ(ask(mapper, unmap, slot(2), 0), 0);
+	EXPECT_EQ(bytes_of(mapper), start);
+}
+
+/* The machine */
+
+/* Do not disturb us, and begin with small pages. */
+static void use_small_pages(void)
+{
+	struct thp_settings settings;
+	unsigned int i;
+
+	thp_save_settings();
+	thp_read_settings(&settings);
+	settings.thp_enabled = THP_NEVER;
+	settings.shmem_enabled = SHMEM_NEVER;
+	for (i = 0; i < NR_ORDERS; i++) {
+		settings.hugepages[i].enabled = THP_NEVER;
+		settings.shmem_hugepages[i].enabled = SHMEM_NEVER;
+	}
+	thp_push_settings(&settings);
+}
+
+static unsigned long available_kb(void)
+{
+	static char buf[4096];
+	char *line;
+
+	if (!read_file("/proc/meminfo", buf, sizeof(buf)))
+		return 0;
+
+	line = strstr(buf, "MemAvailable:");
+	return line ? strtoul(line + strlen("MemAvailable:"), NULL, 10) : 0;
+}
+
+/* The file, a huge page to collapse into, and as much for everything else. */
+static bool fits(unsigned int nr)
+{
+	return available_kb() / 1024 >= (nr + 2) * (pmd_size >> 20) + 16;
+}
+
+static void make_arena(void)
+{
+	size_t len = (2 + NR_FILLER + NR_SLOTS * MAX_RANGES) * pmd_size;
+	char *last;
+
+	arena = mmap(NULL, len + pmd_size, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (arena == MAP_FAILED)
+		ksft_exit_fail_perror("mmap of the arena");
+
+	arena = (char *)(((uintptr_t)arena + pmd_size - 1) & ~(pmd_size - 1));
+	arena_end = arena + len;
+	last = arena_end - pmd_size;
+	if (mprotect(arena, page_size, PROT_READ | PROT_WRITE) ||
+	    mprotect(last, page_size, PROT_READ | PROT_WRITE))
+		ksft_exit_fail_perror("mprotect of the arena's edges");
+	memset(arena, 1, page_size);
+	memset(last, 1, page_size);
+}
+
+/* How much VmPTE grows by a table is measured, as it is no fixed size. */
+static void measure_table(void)
+{
+	unsigned int i;
+	long kb;
+
+	map_filler();
+	vm_pte_kb();
+	kb = vm_pte_kb();
+	for (i = 0; i < NR_FILLER; i++)
+		touch_filler(i);
+	table_bytes = (vm_pte_kb() - kb) * 1024 / NR_FILLER;
+	map_filler();
+}
+
+/* NULL, or why nothing can be tested here. */
+static const char *set_up_machine(void)
+{
+	static char reason[128];
+
+	page_size = getpagesize();
+	if (!thp_available())
+		return "this kernel has no transparent huge pages";
+	pmd_size = read_pmd_pagesize();
+	if (!pmd_size)
+		return "PMD-sized huge pages are not available";
+	if (geteuid())
+		return "only root can change the huge page settings";
+	/* Nothing to do is a success, an unknown advice an error. */
+	if (madvise(NULL, 0, MADV_COLLAPSE))
+		return "this kernel has no MADV_COLLAPSE";
+	if (vm_pte_kb() < 0)
+		return "/proc/self/status has no VmPTE";
+
+	/* Two show the same as four, when they are so large. */
+	nr_ranges = pmd_size >> 20 > 16 ? MIN_RANGES : MAX_RANGES;
+	for (; !fits(nr_ranges); nr_ranges--) {
+		if (nr_ranges > MIN_RANGES)
+			continue;
+		snprintf(reason, sizeof(reason),
+			 "%lu MiB are too little memory for huge pages of %lu MiB",
+			 available_kb() / 1024, pmd_size >> 20);
+		return reason;
+	}
+	file_size = nr_ranges * pmd_size;
+
+	page_buf = malloc(page_size);
+	if (!page_buf)
+		ksft_exit_fail_perror("malloc");
+	memset(page_buf, 0, page_size);
+
+	use_small_pages();
+	make_arena();
+	measure_table();
+	if (!table_bytes)
+		return "VmPTE does not count page tables";
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	no_test_reason = set_up_machine();
+	return test_harness_run(argc, argv);
+}
