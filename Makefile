@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door. All logic is in harness/, where each script says what it takes
+# and gives, and can be run alone.
+#
+# Knobs, as in `make run BASE=7.2` or from the environment:
+#	BASE=7.3|7.2	Debian's kernel source of that version
+#	LINUX=DIR	a kernel tree of your own instead; DIR is never changed
+#	ACCEL=auto|tcg|kvm	how QEMU runs the guest
+#	JOBS=N		parallel jobs of a build
+
+# No targets are files.
+.PHONY: help run tree refresh cell matrix test lint series apply bisect mutants \
+	clean distclean
+.NOTPARALLEL:
+
+export BASE LINUX ACCEL JOBS CELLS KEEP
+
+help:	## this list (at once)
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
+
+run:	## everything for x86_64: install, fetch, build, boot, test (8 min after the download; 15 s again)
+	@harness/cell.sh x86_64
+
+tree:	## base + series as a git tree to work in, build/tree (1 min)
+	@harness/tree.sh
+
+refresh:	## build/tree -> patches/ and the added files (10 s)
+	@harness/refresh.sh
+
+cell:	## one cell of the matrix, CELL=arm64 (8 min, much less again)
+	@harness/cell.sh $(or $(CELL),'')
+
+matrix:	## all cells, or CELLS="A B"; KEEP=1 goes on after a failure (1 hour)
+	@harness/matrix.sh
+
+test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (45 min, 3 min again)
+	@harness/test.sh
+
+lint:	## checkpatch, sparse, W=1, kernel-doc on the series; shellcheck on harness/ (5 min)
+	@harness/lint.sh
+
+series:	## the series as mails in build/series/ (10 s)
+	@harness/series.sh
+
+apply:	## the series on a new branch of your git tree, LINUX=DIR (10 s)
+	@harness/apply.sh
+
+bisect:	## build every patch of the series alone (1 hour)
+	@harness/bisect.sh
+
+mutants:	## break the series on purpose, see the tests catch it (30 min)
+	@harness/mutants.sh
+
+clean:	## remove kernels, logs and results; keep base and tree (10 s)
+	@harness/clean.sh
+
+distclean:	## remove build/, unless there is work in the tree (20 s)
+	@harness/clean.sh all

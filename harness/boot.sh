@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# boot.sh CELL: boots one cell in QEMU and judges what came out.
+#
+# in:   the kernel (KOUT=DIR for another), build/cells/CELL/{initramfs.cpio,
+#       disk.img}; ACCEL=auto|tcg|kvm
+# out:  build/cells/CELL/{console.log,port.log,qemu.log}, result.tsv
+#       (see verdict.py), seconds
+#       More knobs are in cells.sh.
+# exit: that of verdict.py: 0 when everything ran and passed
+#
+# The guest is killed at the cell's time-out, and with this script.
+# shellcheck disable=SC2154 # load_cell sets CELL_*
+
+. "$(dirname "$0")/lib.sh"
+. "$HARNESS/cells.sh"
+
+[ $# = 1 ] || die "usage: boot.sh CELL"
+load_cell "$1"
+read -ra QEMU <<<"$CELL_qemu"
+need "${QEMU[0]}" "${CELL_packages##* }"
+for file in "$CELL_KOUT/$CELL_image" "$CELL_OUT/initramfs.cpio"; do
+	[ -s "$file" ] || die "$CELL_cell: no $file: run make cell CELL=$CELL_cell"
+done
+
+# KVM runs only the host's own architecture, and not even that everywhere.
+accel()
+{
+	local accel=${ACCEL:-auto}
+
+	case $accel in
+	tcg | kvm) echo "$accel" ;;
+	auto)
+		if [ "${QEMU[0]}" = "qemu-system-$(uname -m)" ] &&
+			"$HARNESS/probe_kvm.sh" "$CELL_KOUT/$CELL_image" "${QEMU[@]}"; then
+			echo kvm
+		else
+			echo tcg
+		fi
+		;;
+	*) die "ACCEL=$accel: it is auto, tcg or kvm" ;;
+	esac
+}
+
+ACCEL=$(accel)
+# A lockup is told from a slow host by waiting longer than on hardware; what is
+# sure to be one ends the guest, so that nobody waits for the time-out.
+APPEND="$CELL_append oops=panic panic=-1 watchdog_thresh=30 softlockup_panic=1
+	rcupdate.rcu_cpu_stall_timeout=60 hung_task_panic=1 loglevel=8"
+# shellcheck disable=SC2054 # the commas are QEMU's
+QEMU+=(-accel "$ACCEL" -nodefaults -nographic -no-reboot
+	-kernel "$CELL_KOUT/$CELL_image" -initrd "$CELL_OUT/initramfs.cpio"
+	-append "${APPEND//[$'\n\t']/ }"
+	-serial "file:$CELL_OUT/console.log"
+	-device "virtio-serial-$CELL_virtio"
+	-chardev "file,id=result,path=$CELL_OUT/port.log"
+	-device virtserialport,chardev=result,name=result)
+[ -z "$CELL_user" ] || QEMU+=(
+	-drive "if=none,id=disk,format=raw,snapshot=on,file=$CELL_OUT/disk.img"
+	-device "virtio-blk-$CELL_virtio,drive=disk")
+
+# timeout(1) makes a process group of its own, so Ctrl-C does not reach it: it
+# is told by us, and passes it on.
+run_guest()
+{
+	local status=0 pid
+
+	TMPDIR=$CELL_OUT timeout -k 5 "$CELL_timeout" "${QEMU[@]}" \
+		</dev/null >"$CELL_OUT/qemu.log" 2>&1 &
+	pid=$!
+	at_exit kill_guest "$pid"
+	watch_guest "$pid"
+	wait "$pid" || status=$?
+	AT_EXIT=("${AT_EXIT[@]:1}")
+	case $status in
+	0) echo exit ;;
+	124 | 137) echo "the guest was killed after $CELL_timeout s" ;;
+	*) echo "QEMU failed ($status): $(tail -n1 "$CELL_OUT/qemu.log")" ;;
+	esac
+}
+
+# On a terminal: how many results there are.
+watch_guest()
+{
+	local n
+
+	while [ -n "$CLEAR" ] && kill -0 "$1" 2>/dev/null; do
+		n=$(grep -cE '^ *(not )?ok [0-9]' "$CELL_OUT/port.log" 2>/dev/null) || true
+		say boot "$CELL_cell: ${n:-0} results"
+		sleep 1
+	done
+}
+
+kill_guest()
+{
+	kill "$1" 2>/dev/null && wait "$1"
+}
+
+lock "boot-$CELL_cell"
+rm -f "$CELL_OUT"/{console.log,port.log,qemu.log,result.tsv,seconds}
+say boot "$CELL_cell: $ACCEL, at most $CELL_timeout s"
+begin=$(date +%s)
+run_guest >"$CELL_OUT/ended"
+echo $(($(date +%s) - begin)) >"$CELL_OUT/seconds"
+printf %s "$CLEAR" >&2
+set --
+[ -z "${PARTIAL:-}" ] || [ -n "$CELL_suites$CELL_user" ] || set -- --no-tests
+exec "$HARNESS/verdict.py" "$@" --cell "$CELL_cell" \
+	--console "$CELL_OUT/console.log" --port "$CELL_OUT/port.log" \
+	--suites "$CELL_suites" --selftests "$CELL_user" \
+	--ended "$(<"$CELL_OUT/ended")" --out "$CELL_OUT/result.tsv" \
+	--kunit "$CELL_SRC/tools/testing/kunit"

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PID 1 of the guest: mount what the tests need, hand out the results of the
+ * KUnit suites that ran at boot, run the userspace tests, say how it went.
+ *
+ * All of it goes to a virtio port of its own, named "result", so that nothing
+ * that the kernel prints can be taken for a result, nor a result be torn apart
+ * by it. Lines of ours begin with "guest: ", everything between them is KTAP:
+ *
+ *	guest: kunit SUITE | guest: missing SUITE
+ *	guest: selftest NAME
+ *	guest: exit NAME STATUS
+ *	guest: tainted FLAGS
+ *	guest: success | guest: failure
+ *
+ * What has to run is in two files of the initramfs, one name a line: /suites
+ * and /selftests. "guest: success" is said last, and only when all of that ran
+ * and ended well as far as can be seen from here; reading the results and the
+ * console is the job of verdict.py.
+ *
+ * The machine is left by a reboot, which QEMU is told to take as the end.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PORTS	"/sys/class/virtio-ports"
+#define KUNIT	"/sys/kernel/debug/kunit"
+
+static int port = -1;
+static bool failed;
+
+/* The port may be what is broken, so complaints go to the console as well. */
+static void say(const char *fmt, ...)
+{
+	char buf[512] = "guest: ";
+	size_t len = strlen(buf);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(buf + len, sizeof(buf) - len - 1, fmt, args);
+	va_end(args);
+	strcat(buf, "\n");
+	if (port >= 0 && write(port, buf, strlen(buf)) < 0)
+		failed = true;
+	fputs(buf, stdout);
+	fflush(stdout);
+}
+
+static void leave(void)
+{
+	sync();
+	reboot(RB_AUTOBOOT);
+	for (;;)
+		pause();
+}
+
+static void die(const char *what)
+{
+	say("cannot %s: %s", what, strerror(errno));
+	leave();
+}
+
+static void mount_or_die(const char *dev, const char *dir, const char *type)
+{
+	mkdir(dir, 0755);
+	if (mount(dev, dir, type, 0, NULL)) {
+		say("cannot mount %s: %s", dir, strerror(errno));
+		leave();
+	}
+}
+
+static void mount_all(void)
+{
+	/* The kernel may have mounted devtmpfs already; twice does no harm. */
+	mount_or_die("dev", "/dev", "devtmpfs");
+	mount_or_die("proc", "/proc", "proc");
+	mount_or_die("sys", "/sys", "sysfs");
+	mount_or_die("debug", "/sys/kernel/debug", "debugfs");
+	mount_or_die("tmp", "/tmp", "tmpfs");
+}
+
+/* The file system under test. A cell without userspace tests has no disk. */
+static void mount_disk(void)
+{
+	mkdir("/mnt", 0755);
+	if (!access("/dev/vda", F_OK))
+		mount_or_die("/dev/vda", "/mnt", "ext4");
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		say("cannot write %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Device names are given out in the order of probing; the port's name is ours. */
+static bool open_port_named(const char *dev)
+{
+	char path[300], name[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), PORTS "/%s/name", dev);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (!fgets(name, sizeof(name), file))
+		name[0] = '\0';
+	fclose(file);
+	if (strcmp(name, "result\n"))
+		return false;
+	snprintf(path, sizeof(path), "/dev/%s", dev);
+	port = open(path, O_WRONLY | O_CLOEXEC);
+	return port >= 0;
+}
+
+static void open_port(void)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	/* The name arrives in a message of the host's, after the device. */
+	for (int tries = 0; tries < 600 && port < 0; tries++) {
+		dir = opendir(PORTS);
+		while (dir && port < 0 && (entry = readdir(dir)))
+			open_port_named(entry->d_name);
+		if (dir)
+			closedir(dir);
+		if (port < 0)
+			usleep(50000);
+	}
+	if (port < 0)
+		die("find the port named result");
+}
+
+static void copy(int from)
+{
+	char buf[4096];
+	ssize_t len;
+
+	while ((len = read(from, buf, sizeof(buf))) > 0)
+		for (ssize_t done = 0, part; done < len; done += part) {
+			part = write(port, buf + done, len - done);
+			if (part < 0)
+				die("write to the port");
+		}
+}
+
+static void report_suite(const char *name)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), KUNIT "/%s/results", name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0) {
+		say("missing %s", name);
+		failed = true;
+		return;
+	}
+	say("kunit %s", name);
+	copy(fd);
+	close(fd);
+}
+
+static void exec_selftest(const char *name, int out)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "/bin/%s", name);
+	dup2(out, STDOUT_FILENO);
+	dup2(out, STDERR_FILENO);
+	/* A test of regular files makes them where it is started. */
+	if (chdir("/mnt"))
+		_exit(127);
+	execl(path, name, NULL);
+	_exit(127);
+}
+
+static void run_selftest(const char *name)
+{
+	int out[2], status;
+	pid_t pid;
+
+	say("selftest %s", name);
+	if (pipe2(out, O_CLOEXEC))
+		die("make a pipe");
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (!pid)
+		exec_selftest(name, out[1]);
+	close(out[1]);
+	copy(out[0]);
+	close(out[0]);
+	if (waitpid(pid, &status, 0) != pid)
+		die("wait for a test");
+	/* 128 and the signal: as a shell has it. */
+	status = WIFEXITED(status) ? WEXITSTATUS(status) :
+		 128 + WTERMSIG(status);
+	say("exit %s %d", name, status);
+	/* 4 is kselftest's "skipped"; whether it may is not decided here. */
+	if (status && status != 4)
+		failed = true;
+}
+
+static void for_each_line(const char *path, void (*fn)(const char *name))
+{
+	FILE *file = fopen(path, "re");
+	char name[128];
+
+	if (!file)
+		die("open the list of what to run");
+	while (fscanf(file, "%127s", name) == 1)
+		fn(name);
+	fclose(file);
+}
+
+static void report_taint(void)
+{
+	char buf[32] = "unknown";
+	FILE *file = fopen("/proc/sys/kernel/tainted", "r");
+
+	if (file && fscanf(file, "%31s", buf) != 1)
+		strcpy(buf, "unknown");
+	if (file)
+		fclose(file);
+	say("tainted %s", buf);
+}
+
+int main(void)
+{
+	setenv("HOME", "/tmp", 1);
+	setenv("PATH", "/bin", 1);
+	mount_all();
+	open_port();
+	mount_disk();
+	/* Everything the kernel has to say, on the console. */
+	write_file("/proc/sys/kernel/printk", "8");
+	for_each_line("/suites", report_suite);
+	for_each_line("/selftests", run_selftest);
+	report_taint();
+	say(failed ? "failure" : "success");
+	leave();
+}

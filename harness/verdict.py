@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Did everything that should have run in the guest run, and pass?
+
+in:   the console's log, the result port's log (its lines are described in
+      init.c), and what the cell expects; nothing else is looked at
+out:  on stdout the verdict, reason first; with --out a table with one line for
+      each thing checked: check, name, result (pass, fail, skip, info), detail
+exit: 0 all of it ran and passed; 1 it did not; 2 bad arguments
+
+KTAP is read by the kernel's own parser, tools/testing/kunit of the tree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterator
+
+# What a kernel prints when something is wrong, the most telling name first: a
+# line gets the first that fits, the log the one of its earliest such line.
+BAD_LINES = [(name, re.compile(pattern)) for name, pattern in (
+    ("kernel panic", r"Kernel panic - not syncing"),
+    ("sanitizer report", r"\b(KASAN|KCSAN|KFENCE|KMSAN|UBSAN): "),
+    ("soft lockup", r"BUG: soft lockup|hard LOCKUP"),
+    ("hung task", r"blocked (in .* )?for more than \d+ seconds"),
+    ("RCU stall", r"rcu.*(detected (expedited )?stalls?|kthread starved)"),
+    ("bad page", r"Bad page (state|map)|non-zero pgtables_bytes"
+                 r"|Bad rss-counter|: bad p[gum4]d "),
+    ("lockdep report", r"WARNING: .*(lock|RCU usage|wait context)"
+                       r"|inconsistent lock state|suspicious RCU usage"
+                       r"|possible (circular|recursive) locking"
+                       r"|turning off the locking correctness validator"),
+    ("oops", r"\bOops\b|Internal error: |[Uu]nable to handle kernel"
+             r"|general protection fault|Unhandled fault"),
+    ("BUG", r"\bBUG: |kernel BUG at |scheduling while atomic"),
+    ("WARN", r"\bWARNING: "),
+    ("out of memory", r"Out of memory|invoked oom-killer"),
+    ("stack trace", r"Call [Tt]race:|cut here \]"),
+)]
+
+# KUnit taints the kernel that it runs in (TAINT_TEST); nothing else may.
+TAINT_ALLOWED = 1 << 18
+
+# A test that makes the kernel complain about a page table says so before it
+# does; no other complaint can be announced.
+ANNOUNCED = re.compile(r'# \S+: (\d+) lines? "(bad p[gum4]d)" (?:is|are) expected$')
+
+TAIL = 30
+
+
+@dataclass
+class Check:
+    check: str
+    name: str
+    result: str
+    detail: str = ""
+
+
+@dataclass
+class Section:
+    """What the guest said about one suite or one selftest."""
+    lines: list[str] = field(default_factory=list)
+    status: int | None = None
+
+
+@dataclass
+class Port:
+    """The result port's log, taken apart."""
+    suites: dict[str, Section] = field(default_factory=dict)
+    selftests: dict[str, Section] = field(default_factory=dict)
+    tainted: str | None = None
+    success: bool = False
+    complaints: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Expect:
+    suites: list[str]
+    selftests: list[str]
+    nothing: bool = False  # a guest without tests is in order
+
+
+def read_port(text: str) -> Port:
+    port, section = Port(), Section()
+    for line in text.splitlines():
+        if not line.startswith("guest: "):
+            section.lines.append(line)
+            continue
+        verb, _, rest = line[len("guest: "):].partition(" ")
+        port.success = False  # said last, or not said
+        if verb == "kunit":
+            section = port.suites[rest] = Section()
+        elif verb == "selftest":
+            section = port.selftests[rest] = Section()
+        elif verb == "exit":
+            name, _, status = rest.rpartition(" ")
+            if name in port.selftests and status.isdigit():
+                port.selftests[name].status = int(status)
+        elif verb == "tainted":
+            port.tainted = rest
+        elif verb == "success":
+            port.success = text.endswith("\n")
+        elif verb == "cannot":
+            port.complaints.append(f"{verb} {rest}")
+    return port
+
+
+def check_console(text: str) -> Iterator[Check]:
+    due: dict[str, int] = {}
+    if not text.strip():
+        yield Check("console", "empty", "fail", "the kernel printed nothing")
+    for line in text.splitlines():
+        if announced := ANNOUNCED.search(line):
+            due[announced[2]] = due.get(announced[2], 0) + int(announced[1])
+            continue
+        name = complaint(line)
+        excuse = next((word for word, left in due.items()
+                       if left and name == "bad page" and f": {word} " in line),
+                      None)
+        if excuse:
+            due[excuse] -= 1
+        elif name:
+            yield Check("console", name, "fail", line.strip())
+    for word, left in due.items():
+        if left:
+            yield Check("console", "announced", "fail",
+                        f"{left} lines '{word}' were announced and never came")
+
+
+def complaint(line: str) -> str | None:
+    return next((name for name, bad in BAD_LINES if bad.search(line)), None)
+
+
+def leaves(test: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if not test.subtests:
+        yield path, test
+    for sub in test.subtests:
+        yield from leaves(sub, f"{path}.{sub.name}" if path else sub.name)
+
+
+def check_ktap(kunit: Any, kind: str, name: str,
+               lines: list[str]) -> Iterator[Check]:
+    """Every test case, then whatever is wrong with the KTAP itself."""
+    said = io.StringIO()
+    root = kunit.parse_run_tests(lines, kunit.Printer(output=said))
+    passed = failed = count = 0
+    # A result of KUnit's debugfs is a suite within the root.
+    top = root.subtests[0] if kind == "kunit" and root.subtests else root
+    for path, test in leaves(top, name):
+        status = test.status
+        count += 1
+        if test is root or not test.name or path == name:
+            continue
+        if status == kunit.TestStatus.SUCCESS:
+            passed += 1
+            yield Check(kind, path, "pass")
+        elif status == kunit.TestStatus.SKIPPED:
+            yield Check(kind, path, "skip", test.skip_reason or "no reason given")
+        else:
+            failed += 1
+            yield Check(kind, path, "fail", why_failed(test))
+    errors = re.findall(r"\[ERROR\][^:]*Test: (.*)", said.getvalue())
+    if root.counts.errors or not root.subtests:
+        yield Check(kind, name, "fail", "broken or truncated KTAP: "
+                    + (errors[0] if errors else "no KTAP at all"))
+    elif (said_total := total(lines)) not in (None, count):
+        yield Check(kind, name, "fail",
+                    f"{said_total} results by its own count, {count} found")
+    elif not failed and any(re.match(r"\s*not ok\b", line) for line in lines):
+        yield Check(kind, name, "fail", "a 'not ok' outside of the plan")
+    elif not failed and not passed:
+        yield Check(kind, name, "fail", "every test was skipped")
+    for line in lines:
+        if re.match(r"\s*# \S+: config\b", line):
+            yield Check("config", name, "info", line.strip(" #"))
+
+
+def total(lines: list[str]) -> int | None:
+    """The last count of its results that a suite or a selftest gives."""
+    said = [line for line in lines if re.match(r"\s*# Totals: ", line)]
+    if not said:
+        return None
+    return sum(int(n) for n in re.findall(r"\b(?!total)\w+:(\d+)", said[-1]))
+
+
+def why_failed(test: Any) -> str:
+    """The first lines of a failed test that say what was wrong with it."""
+    log = [line.strip(" #\t") for line in test.log if line.strip(" #\t")]
+    wanted = [i for i, line in enumerate(log)
+              if re.search(r"EXPECTATION|ASSERTION|Expected|[Ff]ail|timed? ?out",
+                           line)]
+    first = wanted[0] if wanted else max(len(log) - 3, 0)
+    return " | ".join(log[first:first + 4]) or "no reason given"
+
+
+def check_port(kunit: Any, port: Port, expect: Expect) -> Iterator[Check]:
+    for text in port.complaints:
+        yield Check("guest", "init", "fail", text)
+    for name in expect.suites:
+        if name in port.suites:
+            yield from check_ktap(kunit, "kunit", name, port.suites[name].lines)
+        else:
+            yield Check("kunit", name, "fail", "the suite never ran")
+    for name in expect.selftests:
+        if name not in port.selftests:
+            yield Check("selftest", name, "fail", "the test never ran")
+            continue
+        section = port.selftests[name]
+        if section.status is not None and section.status > 128:
+            yield Check("selftest", name, "fail",
+                        f"killed by signal {section.status - 128}")
+        yield from check_ktap(kunit, "selftest", name, section.lines)
+        if section.status is None:
+            yield Check("selftest", name, "fail", "it did not end")
+        elif 0 < section.status <= 128:
+            yield Check("selftest", name, "fail", f"exit status {section.status}")
+    yield check_taint(port.tainted)
+    if not port.success:
+        yield Check("guest", "success", "fail", "the guest did not say success")
+
+
+def check_taint(tainted: str | None) -> Check:
+    if tainted is None or not tainted.isdigit():
+        return Check("guest", "taint", "fail", "the guest did not say it")
+    bits = int(tainted) & ~TAINT_ALLOWED
+    if bits:
+        return Check("guest", "taint", "fail", f"the kernel is tainted: {bits:#x}")
+    return Check("guest", "taint", "pass")
+
+
+def judge(kunit: Any, console: str, port: str, expect: Expect,
+          ended: str) -> list[Check]:
+    """All checks; the first that failed is the reason."""
+    # A stack trace belongs to something, and what that is says more.
+    checks = sorted(check_console(console), key=lambda c: c.name == "stack trace")
+    if ended != "exit":
+        # What the kernel said tells more; that it said nothing does not.
+        checks.insert(len(checks) if console.strip() else 0,
+                      Check("guest", "end", "fail", ended))
+    results = list(check_port(kunit, read_port(port), expect))
+    if not expect.nothing and not any(c.check in ("kunit", "selftest") and c.result == "pass"
+               for c in results):
+        results.append(Check("guest", "tests", "fail", "zero tests passed"))
+    # Of tests and what follows from them, the tests are what to look at.
+    results.sort(key=lambda c: c.check == "guest")
+    return checks + results
+
+
+def summary(cell: str, checks: list[Check], logs: dict[str, Path],
+            texts: dict[str, str]) -> str:
+    tests = [c for c in checks if c.check in ("kunit", "selftest")]
+    count = {r: sum(c.result == r for c in tests) for r in ("pass", "fail", "skip")}
+    counts = ", ".join((f"{count['pass']} passed", f"{count['fail']} failed",
+                        f"{count['skip']} skipped"))
+    bad = [c for c in checks if c.result == "fail"]
+    out = []
+    if bad:
+        log = "console" if bad[0].check == "console" else "port"
+        out.append(f"FAIL {cell}: {describe(bad[0])}: see {logs[log]}")
+        out += [f"  also: {describe(c)}" for c in bad[1:10]]
+        if len(bad) > 10:
+            out.append(f"  and {len(bad) - 10} more")
+        out.append(f"  {counts}")
+    else:
+        out.append(f"PASS {cell}: {counts}")
+    out += [f"  skipped: {c.name}: {c.detail}" for c in checks
+            if c.result == "skip"]
+    out += [f"  {c.detail}" for c in checks if c.check == "config"]
+    if any(c.name == "end" for c in bad):
+        out += last_lines(logs, texts)
+    return "\n".join(out)
+
+
+def describe(check: Check) -> str:
+    if check.check == "guest":
+        return check.detail
+    if check.check == "console":
+        return f"{check.name}: {check.detail}"
+    return f"{check.check} {check.name}: {check.detail}"
+
+
+def last_lines(logs: dict[str, Path], texts: dict[str, str]) -> list[str]:
+    out = []
+    for name, text in texts.items():
+        lines = text.splitlines()[-TAIL:]
+        out.append(f"  last {len(lines)} lines of {logs[name]}:")
+        out += [f"    {line}" for line in lines]
+    return out
+
+
+def load_kunit(folder: Path) -> Any:
+    """The parser of the tree, with what is needed of its printer."""
+    sys.dont_write_bytecode = True  # the tree is not ours to write to
+    sys.path.insert(0, str(folder))
+    import kunit_parser  # type: ignore[import-not-found]
+    return kunit_parser
+
+
+def read_log(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    return text.replace("\r", "").replace("\0", "")
+
+
+def names(arg: str) -> list[str]:
+    return [name for name in arg.split(",") if name]
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cell", required=True)
+    parser.add_argument("--console", type=Path, required=True)
+    parser.add_argument("--port", type=Path, required=True)
+    parser.add_argument("--suites", type=names, default=[])
+    parser.add_argument("--selftests", type=names, default=[])
+    parser.add_argument("--no-tests", action="store_true",
+                        help="there are none to run: booting is all")
+    parser.add_argument("--ended", default="exit",
+                        help="'exit', or how else the guest came to its end")
+    parser.add_argument("--kunit", type=Path, required=True,
+                        help="tools/testing/kunit of a kernel tree")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args(argv)
+    if not (args.kunit / "kunit_parser.py").is_file():
+        print(f"error: no kunit_parser.py in {args.kunit}: run make tree",
+              file=sys.stderr)
+        return 2
+    logs = {"console": args.console, "port": args.port}
+    texts = {name: read_log(path) for name, path in logs.items()}
+    checks = judge(load_kunit(args.kunit), texts["console"], texts["port"],
+                   Expect(args.suites, args.selftests, args.no_tests),
+                   args.ended)
+    if args.out:
+        rows = ["\t".join((c.check, c.name, c.result, c.detail.replace("\t", " ")))
+                for c in checks]
+        args.out.write_text("check\tname\tresult\tdetail\n" + "\n".join(rows) + "\n")
+    print(summary(args.cell, checks, logs, texts))
+    return int(any(c.result == "fail" for c in checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The cells: cells.tsv, how it is read, and that its mistakes are named."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HARNESS = ROOT / "harness"
+CELLS = HARNESS / "cells.tsv"
+
+
+def table() -> list[dict[str, str]]:
+    lines = [line for line in CELLS.read_text().splitlines()
+             if line and not line.startswith("#")]
+    head = lines[0].split("\t")
+    return [dict(zip(head, line.split("\t"), strict=True)) for line in lines[1:]]
+
+
+def load(cell: str, cells: Path = CELLS,
+         show: str = "") -> subprocess.CompletedProcess[str]:
+    """load_cell in a shell of its own; show is printed after it."""
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("TREE", "KOUT", "BASE", "LINUX")}
+    env["CELLS_TSV"] = str(cells)
+    script = ('. "$1"/lib.sh; . "$1"/cells.sh; load_cell "$2"; '
+              f'printf "%s" "{show}"')
+    return subprocess.run(["bash", "-c", script, "test", str(HARNESS), cell],
+                          env=env, capture_output=True, text=True, check=False)
+
+
+class Table(unittest.TestCase):
+    """What is in cells.tsv itself."""
+
+    def test_every_line_loads(self) -> None:
+        for row in table():
+            with self.subTest(row["cell"]):
+                got = load(row["cell"], show="$CELL_qemu|$CELL_proof")
+                self.assertEqual(got.stderr, "")
+                self.assertEqual(got.stdout, f"{row['qemu']}|{row['proof']}")
+
+    def test_fragments_exist(self) -> None:
+        used = {name for row in table() for name in row["fragments"].split(",")}
+        there = {path.stem for path in (HARNESS / "config").glob("*.config")}
+        self.assertEqual(used - there, set())
+        self.assertEqual(there - used, set(), "fragments that no cell uses")
+
+    def test_every_option_has_its_reason(self) -> None:
+        """A fragment says why: no block of options without a comment."""
+        for path in (HARNESS / "config").glob("*.config"):
+            first = path.read_text().splitlines()[:2]
+            with self.subTest(path.name):
+                self.assertIn("SPDX-License-Identifier", first[0])
+                self.assertTrue(first[1].startswith("# "))
+
+    def test_same_build_means_same_kernel(self) -> None:
+        seen: dict[str, tuple[str, ...]] = {}
+        for row in table():
+            kernel = (row["arch"], row["cross"], row["fragments"], row["image"])
+            self.assertEqual(seen.setdefault(row["build"], kernel), kernel)
+
+    def test_every_cell_runs_the_suite(self) -> None:
+        for row in table():
+            self.assertIn("ptlock", row["suites"].split(","))
+            self.assertIn("ptlock", row["fragments"].split(","))
+
+    def test_no_accelerator_in_the_table(self) -> None:
+        """boot.sh chooses it."""
+        for row in table():
+            self.assertNotIn("accel", row["qemu"])
+
+
+class Mistakes(unittest.TestCase):
+    """Each is one line that names what is wrong, and where."""
+
+    def setUp(self) -> None:
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.file = Path(self.dir.name) / "cells.tsv"
+
+    def fails(self, cell: str, *parts: str, cells: Path | None = None) -> None:
+        got = load(cell, cells or self.file)
+        self.assertEqual(got.returncode, 1)
+        self.assertEqual(got.stdout, "")
+        self.assertEqual(got.stderr.count("\n"), 1, got.stderr)
+        for part in parts:
+            self.assertIn(part, got.stderr)
+
+    def edit(self, column: int, text: str | None) -> int:
+        """Change one column of the last line, or take it out; its number."""
+        lines = CELLS.read_text().splitlines()
+        fields = lines[-1].split("\t")
+        fields[column:column + 1] = [] if text is None else [text]
+        lines[-1] = "\t".join(fields)
+        self.file.write_text("\n".join(lines) + "\n")
+        return len(lines)
+
+    def test_unknown_cell_lists_the_known(self) -> None:
+        self.fails("vax", "unknown cell 'vax'", "x86_64", "arm-lpae-highpte",
+                   cells=CELLS)
+
+    def test_the_header_is_no_cell(self) -> None:
+        self.fails("cell", "unknown cell 'cell'", cells=CELLS)
+
+    def test_no_cell_named(self) -> None:
+        self.fails("", "unknown cell ''", cells=CELLS)
+
+    def test_column_missing(self) -> None:
+        nr = self.edit(3, None)
+        self.fails("x86_64", f"{self.file}:{nr}:", "13 columns instead of 14")
+
+    def test_column_empty(self) -> None:
+        nr = self.edit(3, "")
+        self.fails("x86_64", f"{self.file}:{nr}:", "column cross is empty")
+
+    def test_timeout_is_no_number(self) -> None:
+        for text in ("soon", "0", "-5", "10m"):
+            nr = self.edit(11, text)
+            self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", text)
+
+    def test_no_such_file(self) -> None:
+        self.fails("x86_64", "cannot be read")
+
+
+class Scripts(unittest.TestCase):
+    """Bad arguments end in a line and exit 1, before anything is done."""
+
+    def test_usage(self) -> None:
+        for name in ("kernel.sh", "user.sh", "boot.sh", "cell.sh"):
+            for args in ([], ["x86_64", "arm64"]):
+                got = subprocess.run([str(HARNESS / name), *args], text=True,
+                                     capture_output=True, check=False)
+                with self.subTest(name, args=args):
+                    self.assertEqual(got.returncode, 1)
+                    self.assertIn(f"usage: {name} CELL", got.stderr)
+
+    def test_unknown_cell(self) -> None:
+        for name in ("deps.sh", "kernel.sh", "user.sh", "boot.sh", "cell.sh",
+                     "matrix.sh"):
+            got = subprocess.run([str(HARNESS / name), "vax"], text=True,
+                                 capture_output=True, check=False)
+            with self.subTest(name):
+                self.assertEqual(got.returncode, 1)
+                self.assertIn("unknown cell 'vax'", got.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
