@@ -26,6 +26,7 @@ COMMON=(
 	bc="the kernel's time constants"
 	libelf-dev="the kernel's objtool"
 	xz-utils="unpacking the kernel source"
+	debian-archive-keyring="checking the kernel source's signature"
 	perl="the kernel's scripts"
 	cpio="the initramfs"
 	e2fsprogs="the disk with the file system under test"
@@ -35,6 +36,9 @@ LINT=(
 	shellcheck="checking the scripts"
 	sparse="checking the series"
 	coccinelle="checking the series"
+	quilt="checking that patches/ is a quilt series"
+	git-email="checking that the series can be mailed"
+	libmailtools-perl="git send-email"
 )
 
 installed()
