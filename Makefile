@@ -13,7 +13,7 @@
 	clean distclean
 .NOTPARALLEL:
 
-export BASE LINUX ACCEL JOBS CELLS KEEP
+export BASE LINUX ACCEL JOBS CELLS MUTANTS BRANCH V BOOT
 
 help:	## this list (at once)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -30,7 +30,7 @@ refresh:	## build/tree -> patches/ and the added files (10 s)
 cell:	## one cell of the matrix, CELL=arm64 (8 min, much less again)
 	@harness/cell.sh $(or $(CELL),'')
 
-matrix:	## all cells, or CELLS="A B"; KEEP=1 goes on after a failure (1 hour)
+matrix:	## all cells, or CELLS="A B" (40 min)
 	@harness/matrix.sh
 
 test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (45 min, 3 min again)

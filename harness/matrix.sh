@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # matrix.sh [CELL...]: several cells one after the other, and a table of them.
 #
-# in:   cells, CELLS="A B", or else all of cells.tsv; KEEP=1 goes on after a
-#       cell that failed
+# in:   cells, CELLS="A B", or else all of cells.tsv; one that fails does not keep
+#       the others from running
 # out:  the verdict of each cell, a table at the end, build/matrix.tsv
 # exit: 0 every cell passed; 1 one did not
 # shellcheck disable=SC2154 # load_cell sets CELL_*
@@ -45,7 +45,6 @@ for cell; do
 	else
 		bad=$((bad + 1))
 		rows+=$(row "$cell" FAIL)$'\n'
-		[ "${KEEP:-}" = 1 ] || break
 	fi
 done
 printf %s "$rows" | put "$BUILD/matrix.tsv"

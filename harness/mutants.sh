@@ -28,7 +28,18 @@ header()
 	printf '%s\n' "$value"
 }
 
-# boot NAME CELL: builds the broken kernel and boots it; what came out is kept.
+# cells_for TEST: the cells, without userspace tests if a KUnit case is to fail.
+cells_for()
+{
+	if [[ $1 = pgtable_retract.* ]]; then
+		cat "$HARNESS/cells.tsv"
+	else
+		awk -F'\t' -v OFS='\t' '!/^#/ && $1 != "cell" && NF { $11 = "-" } 1' \
+			"$HARNESS/cells.tsv"
+	fi
+}
+
+# boot NAME CELL TEST: builds the broken kernel and boots it; keeps what came out.
 boot()
 {
 	local file
@@ -36,7 +47,8 @@ boot()
 	walk_tree "$TIP" "$OUT/tree" >/dev/null
 	pgit -C "$OUT/tree" apply "$MUTANTS_DIR/$1.patch" ||
 		die "harness/mutants/$1.patch does not apply to the series: make it again"
-	export TREE=$OUT/tree KOUT=$OUT/$2
+	cells_for "$3" >"$OUT/cells.tsv"
+	export TREE=$OUT/tree KOUT=$OUT/$2 CELLS_TSV=$OUT/cells.tsv
 	"$HARNESS/kernel.sh" "$2"
 	"$HARNESS/user.sh" "$2"
 	mkdir -p "$OUT/$1"
@@ -45,7 +57,7 @@ boot()
 		cp -- "$KOUT.cell/$file" "$OUT/$1/" ||
 			die "$1: the guest left no $file: see $OUT/$1/verdict.log"
 	done
-	unset TREE KOUT
+	unset TREE KOUT CELLS_TSV
 }
 
 # outcome NAME TEST: how the named test ended.
@@ -64,7 +76,7 @@ mutant()
 
 	cell=$(header "$name" Cell)
 	test=$(header "$name" Killed-by)
-	boot "$name" "$cell"
+	boot "$name" "$cell" "$test"
 	result=$(outcome "$name" "$test")
 	if [ "$result" = fail ]; then
 		KILLED=$((KILLED + 1))
