@@ -36,7 +36,7 @@ matrix:	## all cells, or CELLS="A B" (40 min)
 test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (45 min, 3 min again)
 	@harness/test.sh
 
-lint:	## checkpatch, sparse, W=1, kernel-doc on the series; shellcheck on harness/ (5 min)
+lint:	## checkpatch, kernel-doc, shellcheck and more (30 s); LINT_SLOW=1 adds sparse, W=1, coccicheck (10 min)
 	@harness/lint.sh
 
 series:	## the series as mails in build/series/ (10 s)

@@ -156,7 +156,7 @@ commit()
 	local date message
 
 	message=$(sed -e '/^---$/,$d' -e '1s/^Subject: //' "$PATCHES/${PATCH[$1]}")
-	date="$((BASE_DATE + 60 * ($1 + 1))) +0000"
+	date="@$((BASE_DATE + 60 * ($1 + 1))) +0000"
 	printf '%s\n' "$message" |
 		GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL \
 		GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \

@@ -103,6 +103,29 @@ checkpatch()
 	done
 }
 
+# Each mutant applies to the series, and names a cell and a test that exist.
+mutants()
+{
+	local file name field test
+
+	local -x GIT_INDEX_FILE=$OUT/mutants.index
+	tgit read-tree "$TIP"
+	for file in "$HARNESS"/mutants/*.patch; do
+		name=${file##*/}
+		for field in Breaks Cell Killed-by; do
+			sed '/^---$/q' "$file" | grep -q "^$field: ." ||
+				echo "$name: no line '$field: …' before ---"
+		done
+		grep -q "^$(sed -n 's/^Cell: //p' "$file")	" "$HARNESS/cells.tsv" ||
+			echo "$name: its cell is not in cells.tsv"
+		test=$(sed -n 's/^Killed-by: .*\.//p' "$file")
+		grep -rqE "(KUNIT_CASE|TEST_F.*)\(.*\<$test\>" "$ROOT/mm/tests" \
+			"$ROOT/tools/testing/selftests/mm" ||
+			echo "$name: there is no test $test"
+		tgit apply --cached --check "$file" || echo "$name: does not apply"
+	done
+}
+
 # Each added file has a maintainer, not only the list of last resort.
 maintainers()
 {
@@ -281,6 +304,7 @@ main()
 	check quilt quilt_push
 	check checkpatch checkpatch
 	check maintainers maintainers
+	check mutants mutants
 	check kernel-doc kernel_doc
 	check no-tags no_tags
 	check shellcheck shell_check

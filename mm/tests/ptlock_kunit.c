@@ -1278,11 +1278,11 @@ static int lock_retracted(struct retraction *r)
 	mdelay(20);
 
 	for (i = 0; !spin_trylock(ptl); i++) {
-		if (i == 1000) {
+		if (i == 100) {
 			ret = -EDEADLK;
 			goto out;
 		}
-		udelay(100);
+		mdelay(1);
 	}
 	if (!folio_test_pgtable(page_folio(pmd_page(pmdval))))
 		ret = -EFAULT;

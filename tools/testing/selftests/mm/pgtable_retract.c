@@ -61,7 +61,7 @@
 #define NR_SLOTS	4
 #define COLLAPSE_SLOT	3	/* used by collapse() only */
 #define NR_MAPPERS	3
-#define RACE_MSECS	1500
+#define RACE_MSECS	500
 #define TEST_SECONDS	180	/* emulated machines are slow */
 
 /* The machine, found out once in main(). */
