@@ -60,11 +60,16 @@ boot()
 	unset TREE KOUT CELLS_TSV
 }
 
-# outcome NAME TEST: how the named test ended.
+# outcome NAME TEST: how the named test ended. Where a broken kernel did not live to
+# hand out its results, a failed KUnit case has still said so on the console.
 outcome()
 {
 	local result
 
+	if grep -q " not ok [0-9]* ${2#*.}\$" "$OUT/$1/console.log"; then
+		echo fail
+		return
+	fi
 	result=$(awk -F'\t' -v test="$2" '$1 ~ /^(kunit|selftest)$/ && $2 == test {
 		print $3 }' "$OUT/$1/result.tsv")
 	echo "${result:-did not run}"
