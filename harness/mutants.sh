@@ -66,7 +66,7 @@ outcome()
 {
 	local result
 
-	if grep -q " not ok [0-9]* ${2#*.}\$" "$OUT/$1/console.log"; then
+	if grep -q " not ok [0-9]* ${2#*.}[[:space:]]*\$" "$OUT/$1/console.log"; then
 		echo fail
 		return
 	fi

@@ -55,13 +55,13 @@
 #include "vm_util.h"
 
 #define DIR_VARIABLE	"PGTABLE_RETRACT_DIR"
-#define MAX_RANGES	4
+#define MAX_RANGES	3
 #define MIN_RANGES	2	/* one to be special, one to be ordinary */
 #define NR_FILLER	16
 #define NR_SLOTS	4
 #define COLLAPSE_SLOT	3	/* used by collapse() only */
 #define NR_MAPPERS	3
-#define RACE_MSECS	500
+#define RACE_MSECS	250
 #define TEST_SECONDS	180	/* emulated machines are slow */
 
 /* The machine, found out once in main(). */
