@@ -33,7 +33,7 @@ cell:	## one cell of the matrix, CELL=arm64 (8 min, much less again)
 matrix:	## all cells, or CELLS="A B" (40 min)
 	@harness/matrix.sh
 
-test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (45 min, 3 min again)
+test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (20 min, 2 min again)
 	@harness/test.sh
 
 lint:	## checkpatch, kernel-doc, shellcheck and more (30 s); LINT_SLOW=1 adds sparse, W=1, coccicheck (10 min)
@@ -48,7 +48,7 @@ apply:	## the series on a new branch of your git tree, LINUX=DIR (10 s)
 bisect:	## build every patch of the series alone (1 hour)
 	@harness/bisect.sh
 
-mutants:	## break the series on purpose, see the tests catch it (30 min)
+mutants:	## break the series on purpose, see the tests catch it (20 min)
 	@harness/mutants.sh
 
 clean:	## remove kernels, logs and results; keep base and tree (10 s)
