@@ -53,7 +53,7 @@ build_selftest()
 		-I "$CELL_SRC/tools/testing/selftests" -I "$CELL_OUT/gen" \
 		-isystem "$UAPI/usr/include" \
 		-isystem "$CELL_SRC/tools/include/uapi" -I "$CELL_SRC" \
-		-o "$CELL_OUT/root/bin/$1" "$1.c" \
+		-o "$CELL_OUT/rootfs/bin/$1" "$1.c" \
 		vm_util.c hugepage_settings.c -lrt -lpthread -lm
 }
 
@@ -61,17 +61,17 @@ build_root()
 {
 	local test
 
-	mkdir -p "$CELL_OUT/root/bin" "$CELL_OUT/gen"
+	mkdir -p "$CELL_OUT/rootfs/bin" "$CELL_OUT/gen"
 	# What check_config.sh would say: no liburing.
 	: >"$CELL_OUT/gen/local_config.h_gen"
-	run "$CC" -static -O2 -Wall -Wextra -Werror -o "$CELL_OUT/root/init" \
+	run "$CC" -static -O2 -Wall -Wextra -Werror -o "$CELL_OUT/rootfs/init" \
 		"$HARNESS/init.c"
 	run make -C "$CELL_SRC" O="$UAPI" ARCH="$CELL_arch" -j"$JOBS" headers
 	for test in ${CELL_user//,/ }; do
 		build_selftest "$test"
 	done
-	tr , '\n' <<<"$CELL_suites" >"$CELL_OUT/root/suites"
-	tr , '\n' <<<"$CELL_user" >"$CELL_OUT/root/selftests"
+	tr , '\n' <<<"$CELL_suites" >"$CELL_OUT/rootfs/suites"
+	tr , '\n' <<<"$CELL_user" >"$CELL_OUT/rootfs/selftests"
 }
 
 # Sparse, and QEMU never writes to it: it costs next to nothing.
@@ -96,11 +96,11 @@ if [ -f "$STAMP" ] && cmp -s "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-input
 	exit 0
 fi
 say user "$CELL_cell: building init ${CELL_user:-}"
-rm -rf "$STAMP" "$CELL_OUT/root"
+rm -rf "$STAMP" "$CELL_OUT/rootfs"
 : >"$STAMP.new"
 : >"$LOG"
 build_root
-(cd "$CELL_OUT/root" && find . | sort | cpio -o -H newc --quiet -R 0:0) |
+(cd "$CELL_OUT/rootfs" && find . | sort | cpio -o -H newc --quiet -R 0:0) |
 	put "$CELL_OUT/initramfs.cpio"
 [ -z "$CELL_user" ] || make_disk
 mv "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs"

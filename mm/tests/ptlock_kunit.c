@@ -1043,6 +1043,29 @@ static void retract_table(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, pte_offset_map(r->pmd, r->addr));
 }
 
+/* Another thread changes the table in the window: the mm has one less in the end */
+static void retract_changed(struct kunit *test,
+			    int (*change)(struct retraction *r))
+{
+	struct retraction *r = retraction_setup(test);
+	unsigned long before;
+
+	if (!IS_ENABLED(CONFIG_PT_RECLAIM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "requires CONFIG_PT_RECLAIM and CONFIG_ADVISE_SYSCALLS");
+
+	retraction_fill(r);
+	r->other = change;
+	r->in_window = other_in_window;
+	before = mm_pgtables_bytes(r->mm);
+	retraction_run(r);
+
+	KUNIT_ASSERT_EQ(test, r->other_result, 0);
+	retraction_expect_retracted(r);
+	if (!arch_needs_pgtable_deposit())
+		KUNIT_EXPECT_EQ(test, before - mm_pgtables_bytes(r->mm),
+				PTRS_PER_PTE * sizeof(pte_t));
+}
+
 /*
  * A table may have been reclaimed before the locks are taken.
  */
@@ -1061,23 +1084,7 @@ static int reclaim_table(struct retraction *r)
 
 static void retract_table_gone(struct kunit *test)
 {
-	struct retraction *r = retraction_setup(test);
-	unsigned long before;
-
-	if (!IS_ENABLED(CONFIG_PT_RECLAIM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
-		kunit_skip(test, "requires CONFIG_PT_RECLAIM and CONFIG_ADVISE_SYSCALLS");
-
-	retraction_fill(r);
-	r->other = reclaim_table;
-	r->in_window = other_in_window;
-	before = mm_pgtables_bytes(r->mm);
-	retraction_run(r);
-
-	KUNIT_ASSERT_EQ(test, r->other_result, 0);
-	retraction_expect_retracted(r);
-	if (!arch_needs_pgtable_deposit())
-		KUNIT_EXPECT_EQ(test, before - mm_pgtables_bytes(r->mm),
-				PTRS_PER_PTE * sizeof(pte_t));
+	retract_changed(test, reclaim_table);
 }
 
 /*
@@ -1096,23 +1103,7 @@ static int replace_table(struct retraction *r)
 
 static void retract_table_replaced(struct kunit *test)
 {
-	struct retraction *r = retraction_setup(test);
-	unsigned long before;
-
-	if (!IS_ENABLED(CONFIG_PT_RECLAIM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
-		kunit_skip(test, "requires CONFIG_PT_RECLAIM and CONFIG_ADVISE_SYSCALLS");
-
-	retraction_fill(r);
-	r->other = replace_table;
-	r->in_window = other_in_window;
-	before = mm_pgtables_bytes(r->mm);
-	retraction_run(r);
-
-	KUNIT_ASSERT_EQ(test, r->other_result, 0);
-	retraction_expect_retracted(r);
-	if (!arch_needs_pgtable_deposit())
-		KUNIT_EXPECT_EQ(test, before - mm_pgtables_bytes(r->mm),
-				PTRS_PER_PTE * sizeof(pte_t));
+	retract_changed(test, replace_table);
 }
 
 /*
@@ -1463,6 +1454,3 @@ static struct kunit_suite ptlock_test_suite = {
 };
 
 kunit_test_suite(ptlock_test_suite);
-
-MODULE_DESCRIPTION("KUnit tests for the lock of a PTE table");
-MODULE_LICENSE("GPL");
