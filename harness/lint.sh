@@ -251,8 +251,8 @@ compile()
 			>"$OUT/compile.$([ "$rev" = "$TIP" ] && echo tip || echo base)" 2>&1 || true
 	done
 	grep -m 1 'is not available or not up to date' "$OUT/compile.tip" || true
-	added_lines <(grep -E 'warning|error' "$OUT/compile.base") \
-		<(grep -E 'warning|error' "$OUT/compile.tip")
+	added_lines <(grep -E '(warning|error):' "$OUT/compile.base") \
+		<(grep -E '(warning|error):' "$OUT/compile.tip")
 }
 
 # One semantic patch on the files of the current folder, as `make coccicheck
