@@ -1066,9 +1066,6 @@ static void retract_changed(struct kunit *test,
 				PTRS_PER_PTE * sizeof(pte_t));
 }
 
-/*
- * A table may have been reclaimed before the locks are taken.
- */
 static int advise(struct retraction *r, unsigned long addr, size_t len,
 		  int advice)
 {
@@ -1077,6 +1074,9 @@ static int advise(struct retraction *r, unsigned long addr, size_t len,
 	return do_madvise(r->mm, addr, len, advice);
 }
 
+/*
+ * A table may have been reclaimed before the locks are taken.
+ */
 static int reclaim_table(struct retraction *r)
 {
 	return advise(r, r->addr, PMD_SIZE, MADV_DONTNEED);
