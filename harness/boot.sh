@@ -103,7 +103,9 @@ begin=$(date +%s)
 run_guest >"$CELL_OUT/ended"
 echo $(($(date +%s) - begin)) >"$CELL_OUT/seconds"
 printf %s "$CLEAR" >&2
-set --
+# What a part of the series cannot show, it does not have to.
+set -- --proof "$CELL_proof"
+[ -z "${PARTIAL:-}" ] || set --
 [ -z "${PARTIAL:-}" ] || [ -n "$CELL_suites$CELL_user" ] || set -- --no-tests
 exec "$HARNESS/verdict.py" "$@" --cell "$CELL_cell" \
 	--console "$CELL_OUT/console.log" --port "$CELL_OUT/port.log" \

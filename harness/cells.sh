@@ -20,7 +20,7 @@
 
 CELLS_TSV=${CELLS_TSV:-$HARNESS/cells.tsv}
 CELL_COLUMNS=(cell arch build cross fragments qemu append image virtio suites
-	user timeout packages proof)
+	user timeout packages proof shows)
 
 cell_lines()
 {

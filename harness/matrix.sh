@@ -33,12 +33,12 @@ row()
 	load_cell "$1"
 	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$(count pass)" \
 		"$(count fail)" "$(count skip)" \
-		"$(cat "$CELL_OUT/seconds" 2>/dev/null || echo -)" "$CELL_proof"
+		"$(cat "$CELL_OUT/seconds" 2>/dev/null || echo -)" "$CELL_shows"
 }
 
 "$HARNESS/deps.sh" "$@"
 bad=0
-rows=$'cell\tresult\tpassed\tfailed\tskipped\tseconds\tproof\n'
+rows=$'cell\tresult\tpassed\tfailed\tskipped\tseconds\tshows\n'
 for cell; do
 	if "$HARNESS/cell.sh" "$cell"; then
 		rows+=$(row "$cell" pass)$'\n'

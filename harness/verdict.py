@@ -83,6 +83,7 @@ class Expect:
     suites: list[str]
     selftests: list[str]
     nothing: bool = False  # a guest without tests is in order
+    proof: list[str] = field(default_factory=list)  # see check_proof()
 
 
 def read_port(text: str) -> Port:
@@ -180,6 +181,25 @@ def check_ktap(kunit: Any, kind: str, name: str,
             yield Check("config", name, "info", line.strip(" #"))
 
 
+def check_proof(proof: list[str], checks: list[Check]) -> Iterator[Check]:
+    """Is the guest what its name says? Each item is a fact of the config lines,
+    KEY=VALUE, or a test that passed; a skipped one has shown nothing."""
+    facts = dict(fact for c in checks if c.check == "config"
+                 for fact in re.findall(r"(\w+)=(\S+)", c.detail))
+    passed = {c.name.rpartition(".")[2] for c in checks
+              if c.check in ("kunit", "selftest") and c.result == "pass"}
+    for item in proof:
+        key, is_fact, value = item.partition("=")
+        if not is_fact:
+            shown = item in passed
+            found = "it did not pass"
+        else:
+            shown = facts.get(key) == value
+            found = f"{key}={facts[key]}" if key in facts else f"no {key} was said"
+        yield Check("proof", item, "pass" if shown else "fail",
+                    "" if shown else found)
+
+
 def total(lines: list[str]) -> int | None:
     """The last count of its results that a suite or a selftest gives."""
     said = [line for line in lines if re.match(r"\s*# Totals: ", line)]
@@ -246,8 +266,9 @@ def judge(kunit: Any, console: str, port: str, expect: Expect,
     if not expect.nothing and not any(c.check in ("kunit", "selftest") and c.result == "pass"
                for c in results):
         results.append(Check("guest", "tests", "fail", "zero tests passed"))
+    results += check_proof(expect.proof, results)
     # Of tests and what follows from them, the tests are what to look at.
-    results.sort(key=lambda c: c.check == "guest")
+    results.sort(key=lambda c: c.check in ("proof", "guest"))
     return checks + results
 
 
@@ -320,6 +341,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=Path, required=True)
     parser.add_argument("--suites", type=names, default=[])
     parser.add_argument("--selftests", type=names, default=[])
+    parser.add_argument("--proof", type=names, default=[],
+                        help="what the cell must show: KEY=VALUE, or a test")
     parser.add_argument("--no-tests", action="store_true",
                         help="there are none to run: booting is all")
     parser.add_argument("--ended", default="exit",
@@ -335,7 +358,8 @@ def main(argv: list[str]) -> int:
     logs = {"console": args.console, "port": args.port}
     texts = {name: read_log(path) for name, path in logs.items()}
     checks = judge(load_kunit(args.kunit), texts["console"], texts["port"],
-                   Expect(args.suites, args.selftests, args.no_tests),
+                   Expect(args.suites, args.selftests, args.no_tests,
+                          args.proof),
                    args.ended)
     if args.out:
         rows = ["\t".join((c.check, c.name, c.result, c.detail.replace("\t", " ")))

@@ -68,6 +68,13 @@ class Table(unittest.TestCase):
             self.assertIn("ptlock", row["suites"].split(","))
             self.assertIn("ptlock", row["fragments"].split(","))
 
+    def test_every_cell_proves_itself(self) -> None:
+        """Its name promises at least a page size and what is split."""
+        for row in table():
+            keys = {item.partition("=")[0] for item in row["proof"].split(",")}
+            with self.subTest(row["cell"]):
+                self.assertLessEqual({"PAGE_SIZE", "split_pte", "split_pmd"}, keys)
+
     def test_no_accelerator_in_the_table(self) -> None:
         """boot.sh chooses it."""
         for row in table():

@@ -290,6 +290,31 @@ class Config(unittest.TestCase):
         self.assertEqual(said, ["ptlock: config page=4096 levels=3 split=pte"])
         self.assertFalse([c for c in checks if c.result == "fail"])
 
+    def proof(self, *items: str) -> list[str]:
+        """What is wrong with a guest that has to show these items."""
+        console, port = log("pass")
+        line = "    # ptlock: config: page=4096 split=pte"
+        port = port.replace("    # Subtest: example\n",
+                            f"    # Subtest: example\n{line}\n", 1)
+        expect = verdict.Expect(["example"], ["pass"], proof=list(items))
+        return [verdict.describe(c) for c in
+                verdict.judge(PARSER, console, port, expect, "exit")
+                if c.result == "fail"]
+
+    def test_shown(self) -> None:
+        self.assertEqual(self.proof("page=4096", "split=pte",
+                                    "example_simple_test"), [])
+
+    def test_not_shown(self) -> None:
+        for item, said in (("page=65536", "proof page=65536: page=4096"),
+                           ("page=40960", "proof page=40960: page=4096"),
+                           ("levels=3", "proof levels=3: no levels was said"),
+                           ("example_skip_test",
+                            "proof example_skip_test: it did not pass"),
+                           ("no_such_test", "proof no_such_test: it did not pass")):
+            with self.subTest(item):
+                self.assertEqual(self.proof(item), [said])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -210,11 +210,18 @@ static void expect_identity(struct kunit *test, pmd_t *pmd, unsigned long addr)
 	}
 }
 
+/* The levels in use: an architecture may fold some of them at run time */
+static int pgtable_levels(struct mm_struct *mm)
+{
+	return 5 - mm_p4d_folded(mm) - mm_pud_folded(mm) - mm_pmd_folded(mm);
+}
+
 static void ptlock_identity(struct kunit *test)
 {
 	unsigned long base = map_tables(test, NR_RANGES);
 	unsigned int i;
 
+	kunit_info(test, "config: levels=%d\n", pgtable_levels(current->mm));
 	for (i = 0; i < NR_RANGES; i++) {
 		unsigned long addr = base + i * PMD_SIZE;
 
@@ -247,7 +254,7 @@ static void ptlock_independence(struct kunit *test)
 	struct mm_struct *mm = current->mm;
 	spinlock_t *ptl[NR_RANGES], *pml;
 	struct page *page[NR_RANGES];
-	unsigned int i, j, shared = 0;
+	unsigned int i, j, most = 1;
 	pmd_t *pmd;
 	pte_t *pte;
 
@@ -259,7 +266,8 @@ static void ptlock_independence(struct kunit *test)
 		KUNIT_ASSERT_NOT_NULL(test, pte);
 		pte_unmap(pte);
 
-		page[i] = pmd_page(*pmd);
+		/* m68k has no pmd_page() */
+		page[i] = pmd_page(*pmd) ?: virt_to_page(pte);
 		pml = pmd_lockptr(mm, pmd);
 		if (IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS))
 			KUNIT_EXPECT_PTR_NE(test, ptl[i], pml);
@@ -267,21 +275,21 @@ static void ptlock_independence(struct kunit *test)
 			KUNIT_EXPECT_PTR_EQ(test, ptl[i], pml);
 	}
 
-	if (!IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS))
-		return;
-
 	for (i = 0; i < NR_RANGES; i++) {
+		unsigned int sharing = 1;
+
 		for (j = 0; j < i; j++) {
-			if (page[i] == page[j]) {
+			bool same = page[i] == page[j];
+
+			sharing += same;
+			if (same || !IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS))
 				KUNIT_EXPECT_PTR_EQ(test, ptl[i], ptl[j]);
-				shared++;
-			} else {
+			else
 				KUNIT_EXPECT_PTR_NE(test, ptl[i], ptl[j]);
-			}
 		}
+		most = max(most, sharing);
 	}
-	kunit_info(test, "tables: %d, pairs that share a page: %u\n",
-		   NR_RANGES, shared);
+	kunit_info(test, "config: tables_in_a_page=%u\n", most);
 }
 
 /* pte_offset_map_lock() returns with the table's lock held. */
@@ -1408,14 +1416,14 @@ static int ptlock_suite_init(struct kunit_suite *suite)
 		  (unsigned long)PTRS_PER_PTE, PMD_SIZE / 1024,
 		  sizeof(pte_t), sizeof(pmd_t));
 	kunit_log(KERN_INFO, suite,
-		  "# ptlock: config: split_pte=%d split_pmd=%d ptl=%s highpte=%d highmem=%d thp=%d pt_reclaim=%d\n",
+		  "# ptlock: config: split_pte=%d split_pmd=%d ptl=%s highpte=%d highmem=%d thp=%d pt_reclaim=%d cpus=%u\n",
 		  IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS),
 		  IS_ENABLED(CONFIG_SPLIT_PMD_PTLOCKS),
 		  !IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS) ? "mm" :
 		  ALLOC_SPLIT_PTLOCKS ? "allocated" : "embedded",
 		  IS_ENABLED(CONFIG_HIGHPTE), IS_ENABLED(CONFIG_HIGHMEM),
 		  IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE),
-		  IS_ENABLED(CONFIG_PT_RECLAIM));
+		  IS_ENABLED(CONFIG_PT_RECLAIM), num_online_cpus());
 	return 0;
 }
 
