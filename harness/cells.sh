@@ -45,19 +45,31 @@ split_line()
 		[ -n "${FIELDS[i]}" ] ||
 			die "$at: column ${CELL_COLUMNS[i]} is empty: write - for nothing"
 	done
-	[[ ${FIELDS[11]} =~ ^[1-9][0-9]*$ ]] ||
-		die "$at: column timeout: '${FIELDS[11]}' is not a number of seconds"
+	match "$at" 0 '^[a-z0-9][a-z0-9_-]*$' "a name of small letters, digits, - and _"
+	match "$at" 8 '^(device|pci|ccw|-)$' "device, pci or ccw"
+	match "$at" 11 '^[1-9][0-9]*$' "a number of seconds"
+	match "$at" 13 '^(-|\w+(=[^=, ]+)?(,\w+(=[^=, ]+)?)*)$' "a list of KEY=VALUE and tests"
+}
+
+# match WHERE COLUMN REGEX WHAT: the column, counted from 0, has to look so.
+match()
+{
+	[[ ${FIELDS[$2]} =~ $3 ]] ||
+		die "$1: column ${CELL_COLUMNS[$2]}: '${FIELDS[$2]}' is not $4"
 }
 
 # The whole file is checked, whichever cell is asked for: a bad line is most
 # likely the one just edited.
 load_cell()
 {
-	local line i found=
+	local line i found='' seen=' '
 
 	[ -r "$CELLS_TSV" ] || die "$CELLS_TSV cannot be read"
 	while IFS= read -r line; do
 		split_line "${line%%:*}" "${line#*:}"
+		[[ $seen != *" ${FIELDS[0]} "* ]] ||
+			die "$CELLS_TSV:${line%%:*}: column cell: '${FIELDS[0]}' is there twice"
+		seen+="${FIELDS[0]} "
 		[ "${FIELDS[0]}" = "$1" ] || continue
 		found=1
 		for i in "${!FIELDS[@]}"; do

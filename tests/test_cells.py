@@ -118,7 +118,7 @@ class Mistakes(unittest.TestCase):
 
     def test_column_missing(self) -> None:
         nr = self.edit(3, None)
-        self.fails("x86_64", f"{self.file}:{nr}:", "13 columns instead of 14")
+        self.fails("x86_64", f"{self.file}:{nr}:", "14 columns instead of 15")
 
     def test_column_empty(self) -> None:
         nr = self.edit(3, "")
@@ -128,6 +128,23 @@ class Mistakes(unittest.TestCase):
         for text in ("soon", "0", "-5", "10m"):
             nr = self.edit(11, text)
             self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", text)
+
+    def test_name(self) -> None:
+        nr = self.edit(0, "x86/64")
+        self.fails("x86_64", f"{self.file}:{nr}:", "column cell", "x86/64")
+
+    def test_same_name_twice(self) -> None:
+        nr = self.edit(0, "x86_64")
+        self.fails("x86_64", f"{self.file}:{nr}:", "column cell", "x86_64", "twice")
+
+    def test_no_such_transport(self) -> None:
+        nr = self.edit(8, "usb")
+        self.fails("x86_64", f"{self.file}:{nr}:", "column virtio", "usb")
+
+    def test_proof_is_no_list(self) -> None:
+        for text in ("levels=", "a b", "a,,b", "=5"):
+            nr = self.edit(13, text)
+            self.fails("x86_64", f"{self.file}:{nr}:", "column proof", text)
 
     def test_no_such_file(self) -> None:
         self.fails("x86_64", "cannot be read")
