@@ -17,6 +17,7 @@
 
 [ $# = 1 ] || die "usage: boot.sh CELL"
 load_cell "$1"
+[ -n "$CELL_qemu" ] || die "$CELL_cell: is only built: $CELL_shows"
 read -ra QEMU <<<"$CELL_qemu"
 need "${QEMU[0]}" "${CELL_packages##* }"
 for file in "$CELL_KOUT/$CELL_image" "$CELL_OUT/initramfs.cpio"; do

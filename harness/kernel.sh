@@ -3,7 +3,8 @@
 # kernel.sh CELL: configures and builds the kernel of one cell.
 #
 # in:   the tree (TREE=DIR for another), harness/config/*.config
-# out:  build/kernel/BUILD/ (KOUT=DIR for another), the log in build.log there;
+# out:  build/kernel/BUILD/ (KOUT=DIR for another), the log in build.log there, and
+#       in .cold-seconds how long it took when there was nothing built before;
 #       more knobs are in cells.sh
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
@@ -124,6 +125,9 @@ if cmp -s "$CELL_KOUT/.inputs.new" "$CELL_KOUT/.inputs"; then
 	fi
 fi
 rm -f "$STAMP"
+cold=1
+[ ! -f "$CELL_KOUT/.config-stamp" ] || cold=
+begin=$SECONDS
 : >"$STAMP.new"
 : >"$LOG"
 if [ -z "$same" ] || [ ! -f "$CELL_KOUT/.config-stamp" ] ||
@@ -135,4 +139,5 @@ say kernel "$CELL_cell: building"
 run_make "$(basename "$CELL_image")"
 [ -s "$CELL_KOUT/$CELL_image" ] || die "$CELL_cell: make built no $CELL_image: see $LOG"
 mv "$STAMP.new" "$STAMP"
+[ -z "$cold" ] || echo $((SECONDS - begin)) >"$CELL_KOUT/.cold-seconds"
 say kernel "$CELL_cell: built"
