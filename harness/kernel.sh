@@ -74,28 +74,32 @@ not_there_yet()
 		! grep -qsx "config ${1#CONFIG_}" "$CELL_SRC"/mm/Kconfig*
 }
 
-# Every option that a fragment asks for must have come out as asked: a typo or a
-# missing dependency would otherwise silently test something else.
+# What the fragments ask for, one line an option: the last of them has its way.
+wanted()
+{
+	awk '{ name = "" }
+	/^CONFIG_/ { name = substr($1, 1, index($1, "=") - 1) }
+	/^# CONFIG_.* is not set$/ { name = $2 }
+	name { line[name] = $0; file[name] = FILENAME }
+	END { for (name in line) print file[name] "\t" name "\t" line[name] }' \
+		"${FRAGMENTS[@]}" | sort
+}
+
+# Every option must have come out as asked: a typo or a missing dependency would
+# otherwise silently test something else.
 check_config()
 {
 	local file line name
 
-	for file in "${FRAGMENTS[@]}"; do
-		while IFS= read -r line; do
-			case $line in
-			CONFIG_*) name=${line%%=*} ;;
-			'# CONFIG_'*' is not set') name=${line:2:-11} ;;
-			*) continue ;;
-			esac
-			grep -qx -- "$line" "$CELL_KOUT/.config" && continue
-			! not_there_yet "$name" || continue
-			[ "${line:0:1}" != '#' ] ||
-				grep -q "^$name=" "$CELL_KOUT/.config" || continue
-			die "$CELL_cell: wanted '$line' (harness/config/${file##*/}), got '$(
-				grep -E "^(# )?${name}[= ]" "$CELL_KOUT/.config" ||
-					echo "no $name at all")'"
-		done <"$file"
-	done
+	while IFS=$'\t' read -r file name line; do
+		grep -qx -- "$line" "$CELL_KOUT/.config" && continue
+		! not_there_yet "$name" || continue
+		[ "${line:0:1}" != '#' ] ||
+			grep -q "^$name=" "$CELL_KOUT/.config" || continue
+		die "$CELL_cell: wanted '$line' (harness/config/${file##*/}), got '$(
+			grep -E "^(# )?${name}[= ]" "$CELL_KOUT/.config" ||
+				echo "no $name at all")'"
+	done < <(wanted)
 }
 
 configure()

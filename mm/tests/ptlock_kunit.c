@@ -809,7 +809,8 @@ static int retraction_start(struct mmu_notifier *mn,
 	if (!is_retraction(r, range))
 		return 0;
 
-	if (!r->nr_windows++ && r->in_window) {
+	r->nr_windows++;
+	if (r->in_window) {
 		r->inside = true;
 		r->in_window(r);
 		r->inside = false;
@@ -1374,37 +1375,178 @@ static void retract_walker(struct kunit *test)
 }
 
 /*
- * The table of the mapping that MADV_COLLAPSE is called for is retracted by
- * other code, which maps the huge page in its place.
+ * The table of the mapping that MADV_COLLAPSE is called for is removed by other
+ * code, try_collapse_pte_mapped_thp(), which maps the huge page in its place.
+ * Have such a table, full, and the next collapse be of that mapping.
  */
-static void retract_own_table(struct kunit *test)
+static struct retraction *own_table_setup(struct kunit *test,
+					  unsigned long map_flags)
 {
 	struct retraction *r = retraction_setup(test);
-	struct map_context before;
 	u8 byte;
-	int ret;
 
 	retraction_fill(r);
 	retraction_run(r);
 	retraction_expect_retracted(r);
 
-	/* Map the pages of the huge page one by one, and collapse that */
+	if (map_flags != MAP_SHARED) {
+		map_at(test, r->file, r->addr, PMD_SIZE, map_flags);
+		no_huge_faults(test, r->addr);
+	}
+	/* Map the pages of the huge page one by one */
 	KUNIT_ASSERT_EQ(test, 0, get_user(byte, (u8 __user *)r->addr));
 	KUNIT_ASSERT_EQ(test, byte, 0);
+	r->pmd = find_pmd(test, r->addr);
 	KUNIT_ASSERT_FALSE(test, pmd_none(*r->pmd));
 	KUNIT_ASSERT_FALSE(test, pmd_leaf(*r->pmd));
 	mmap_write_lock(r->mm);
 	vm_flags_clear(vma_lookup(r->mm, r->addr), VM_NOHUGEPAGE);
 	mmap_write_unlock(r->mm);
 
+	r->nr_windows = 0;
+	WRITE_ONCE(r->window_over, false);
+	return r;
+}
+
+static int own_table_collapse(struct retraction *r)
+{
+	struct kunit *test = r->test;
+	struct map_context before;
+	int ret;
+
+	if (r->other)
+		create_other(r);
 	before = map_context();
 	ret = retraction_collapse(r, r->addr);
 	expect_map_context(test, before);
-	KUNIT_EXPECT_EQ(test, ret, 0);
-	KUNIT_EXPECT_TRUE(test, pmd_leaf(*r->pmd));
-	KUNIT_EXPECT_EQ(test, r->nr_windows, 2);
+	KUNIT_EXPECT_EQ(test, r->nr_windows, 1);
+	if (r->other)
+		wait_for_other(r, &r->other_done);
+	KUNIT_ASSERT_FALSE_MSG(test, r->other_stuck,
+			       "the other thread does not come to an end");
 	KUNIT_EXPECT_EQ(test, r->nr_start, r->nr_end);
 	expect_released(test, pmd_lockptr(r->mm, r->pmd));
+	return ret;
+}
+
+static void retract_own_table(struct kunit *test)
+{
+	struct retraction *r = own_table_setup(test, MAP_SHARED);
+
+	KUNIT_EXPECT_EQ(test, own_table_collapse(r), 0);
+	KUNIT_EXPECT_TRUE(test, pmd_leaf(*r->pmd));
+}
+
+/*
+ * A marker that is installed after the table was emptied, and before it is
+ * removed, is not lost.  Between the two, the PMD lock is taken: it is withheld.
+ */
+static bool table_is_empty(struct retraction *r)
+{
+	unsigned int i, nr = 0;
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	pte = pte_offset_map_ro_nolock(r->mm, r->pmd, r->addr, &ptl);
+	for (i = 0; pte && i < PTRS_PER_PTE; i++)
+		nr += pte_none(ptep_get(pte + i));
+	if (pte)
+		pte_unmap(pte);
+	return nr == PTRS_PER_PTE;
+}
+
+static int mark_when_empty(struct retraction *r)
+{
+	spinlock_t *pml = pmd_lock(r->mm, r->pmd), *ptl;
+	unsigned long timeout = jiffies + 10 * HZ;
+	int ret = -ETIMEDOUT;
+	pmd_t pmdval;
+	pte_t *pte;
+
+	complete(&r->other_ready);
+	while (!table_is_empty(r)) {
+		if (time_after(jiffies, timeout))
+			goto out;
+		cpu_relax();
+	}
+
+	ret = -ENOENT;
+	pte = pte_offset_map_rw_nolock(r->mm, r->pmd, r->addr, &pmdval, &ptl);
+	if (!pte)
+		goto out;
+	spin_lock_nested(ptl, SINGLE_DEPTH_NESTING);
+	set_pte_at(r->mm, r->addr, pte, make_pte_marker(PTE_MARKER_POISONED));
+	pte_unmap_unlock(pte, ptl);
+	ret = 0;
+out:
+	spin_unlock(pml);
+	return ret;
+}
+
+static void retract_own_late_marker(struct kunit *test)
+{
+	struct retraction *r;
+	spinlock_t *ptl;
+	pte_t *pte, entry;
+
+	if (!IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS))
+		kunit_skip(test, "PTE lock and PMD lock are one");
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "requires two CPUs");
+
+	pin_to_cpu(test, raw_smp_processor_id());
+	r = own_table_setup(test, MAP_SHARED);
+	r->other = mark_when_empty;
+	r->in_window = other_ready_in_window;
+	KUNIT_EXPECT_NE(test, own_table_collapse(r), 0);
+
+	KUNIT_ASSERT_EQ(test, r->other_result, 0);
+	KUNIT_ASSERT_FALSE_MSG(test, pmd_leaf(*r->pmd),
+			       "the marker was removed with the table");
+	pte = pte_offset_map_lock(r->mm, r->pmd, r->addr, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	entry = ptep_get(pte);
+	pte_unmap_unlock(pte, ptl);
+	KUNIT_EXPECT_TRUE(test, softleaf_is_poison_marker(softleaf_from_pte(entry)));
+}
+
+/*
+ * Where the PMD lock is taken before the table is looked up again, because of
+ * userfaultfd, it is released when the table has been reclaimed meanwhile.
+ */
+static void set_armed(struct retraction *r, bool armed)
+{
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(r->mm);
+	vma = vma_lookup(r->mm, r->addr);
+	if (armed)
+		vm_flags_set(vma, VM_UFFD_MISSING);
+	else
+		vm_flags_clear(vma, VM_UFFD_MISSING);
+	mmap_write_unlock(r->mm);
+}
+
+static void retract_own_table_gone(struct kunit *test)
+{
+	struct retraction *r;
+	int ret;
+
+	if (!IS_ENABLED(CONFIG_PT_RECLAIM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "requires CONFIG_PT_RECLAIM and CONFIG_ADVISE_SYSCALLS");
+	if (!IS_ENABLED(CONFIG_USERFAULTFD))
+		kunit_skip(test, "requires CONFIG_USERFAULTFD");
+
+	r = own_table_setup(test, MAP_PRIVATE);
+	r->other = reclaim_table;
+	r->in_window = other_in_window;
+	set_armed(r, true);
+	ret = own_table_collapse(r);
+	set_armed(r, false);
+
+	KUNIT_ASSERT_EQ(test, r->other_result, 0);
+	KUNIT_EXPECT_NE(test, ret, 0);
+	KUNIT_EXPECT_FALSE(test, pmd_leaf(*r->pmd));
 }
 
 static int ptlock_suite_init(struct kunit_suite *suite)
@@ -1452,6 +1594,8 @@ static struct kunit_case ptlock_test_cases[] = {
 	KUNIT_CASE(retract_grace_period),
 	KUNIT_CASE(retract_walker),
 	KUNIT_CASE(retract_own_table),
+	KUNIT_CASE(retract_own_late_marker),
+	KUNIT_CASE(retract_own_table_gone),
 	{}
 };
 

@@ -1419,16 +1419,17 @@ TEST_F_TIMEOUT(pgtable_retract, late_arrivals, TEST_SECONDS)
 	struct mapper *mapper = &self->mappers[0];
 	struct shared *shared = file->shared;
 	unsigned int round = 0, collapsed = 0;
+	__u64 begin, end, late;
 	long start, ret = 0;
-	__u64 begin, end;
 
 	spawn(_metadata, file, self->mappers, 1);
 	start = bytes_of(mapper);
 	ASSERT_TRUE(tell(mapper, race_with_collapse, NULL, 0));
 
-	/* Wait for the mapper, but not for one that has given up. */
+	/* Wait for the mapper to begin, but not for one that has given up. */
 	end = now_nsecs() + RACE_MSECS * 1000000ULL;
-	while (!ret && now_nsecs() < end) {
+	late = end + 20 * 1000000000ULL;
+	while (!ret && now_nsecs() < (round ? end : late)) {
 		if (__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE) <= round) {
 			sched_yield();
 			continue;
