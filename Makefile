@@ -10,10 +10,10 @@
 
 # No targets are files.
 .PHONY: help run tree refresh cell matrix test lint series apply bisect mutants \
-	clean distclean
+	model clean distclean
 .NOTPARALLEL:
 
-export BASE LINUX ACCEL JOBS CELLS MUTANTS BRANCH V BOOT
+export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT
 
 help:	## this list (at once)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -50,6 +50,9 @@ bisect:	## build every patch of the series alone (1 hour)
 
 mutants:	## break the series on purpose, see the tests catch it (20 min)
 	@harness/mutants.sh
+
+model:	## check the model of retraction with spin, and its broken variants (2 min)
+	@harness/model.sh
 
 clean:	## remove kernels, logs and results; keep base and tree (10 s)
 	@harness/clean.sh

@@ -39,6 +39,7 @@ LINT=(
 	quilt="checking that patches/ is a quilt series"
 	git-email="checking that the series can be mailed"
 	libmailtools-perl="git send-email"
+	spin="checking the model"
 )
 
 installed()
