@@ -9,11 +9,12 @@
 #	JOBS=N		parallel jobs of a build
 
 # No targets are files.
-.PHONY: help run tree refresh cell matrix test lint series apply bisect mutants \
+.PHONY: help run tree refresh cell matrix report test lint series apply bisect mutants \
 	model clean distclean
 .NOTPARALLEL:
 
-export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT
+export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT AGAIN KEEP \
+	HOSTS ALL
 
 help:	## this list (at once)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -30,8 +31,11 @@ refresh:	## build/tree -> patches/ and the added files (10 s)
 cell:	## one cell of the matrix, CELL=arm64 (8 min, much less again)
 	@harness/cell.sh $(or $(CELL),'')
 
-matrix:	## all cells, or CELLS="A B" (40 min)
+matrix:	## all cells, or CELLS="A B"; goes on where it was; AGAIN=1 KEEP=0 HOSTS=FILE (2 hours)
 	@harness/matrix.sh
+
+report:	## build/report.md and report.html from the results on disk (2 s)
+	@harness/report.py
 
 test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (20 min, 2 min again)
 	@harness/test.sh
@@ -45,7 +49,7 @@ series:	## the series as mails in build/series/ (10 s)
 apply:	## the series on a new branch of your git tree, LINUX=DIR (10 s)
 	@harness/apply.sh
 
-bisect:	## build every patch of the series alone (1 hour)
+bisect:	## build every patch of the series alone, boot two cells; ALL=1 in all cells (1 hour)
 	@harness/bisect.sh
 
 mutants:	## break the series on purpose, see the tests catch it (20 min)

@@ -24,4 +24,5 @@ if [ "${1:-}" = all ]; then
 	rm -rf "$BUILD"
 	exit
 fi
-rm -rf kernel cells uapi series matrix.tsv kvm-probe
+rm -rf kernel cells uapi series matrix.tsv matrix.jobs matrix.joblog hosts \
+	report.md report.html kvm-probe

@@ -79,7 +79,7 @@ check_unlisted()
 
 	for file in "$PATCHES"/*.patch; do
 		[ -e "$file" ] || continue
-		printf '%s\n' "${PATCH[@]}" | grep -qxF -- "${file##*/}" ||
+		grep -qxF -- "${file##*/}" < <(printf '%s\n' "${PATCH[@]}") ||
 			die "patches/${file##*/}: not listed in patches/series"
 	done
 }

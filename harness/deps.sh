@@ -31,6 +31,9 @@ COMMON=(
 	cpio="the initramfs"
 	e2fsprogs="the disk with the file system under test"
 	ccache="building again"
+	parallel="running the matrix"
+	rsync="spreading the matrix over hosts"
+	openssh-client="spreading the matrix over hosts"
 )
 LINT=(
 	shellcheck="checking the scripts"

@@ -140,7 +140,7 @@ check()
 [ $# = 0 ] || die "model.sh takes no arguments, but MODELS=\"NAME …\""
 read -ra NAMES <<<"${MODELS:-$(names | paste -sd' ')}"
 for name in "${NAMES[@]}"; do
-	names | grep -qxF -- "$name" ||
+	grep -qxF -- "$name" < <(names) ||
 		die "no check '$name' in harness/model/checks.tsv: there are $(names | paste -sd' ')"
 done
 need spin spin
