@@ -9,12 +9,12 @@
 #	JOBS=N		parallel jobs of a build
 
 # No targets are files.
-.PHONY: help run tree refresh cell matrix report test lint series apply bisect mutants \
-	model clean distclean
+.PHONY: help run tree refresh cell matrix report test lint series apply regress bisect \
+	mutants model clean distclean
 .NOTPARALLEL:
 
 export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT AGAIN KEEP \
-	HOSTS ALL
+	HOSTS ALL TESTS RETRIES
 
 help:	## this list (at once)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -48,6 +48,9 @@ series:	## the series as mails in build/series/ (10 s)
 
 apply:	## the series on a new branch of your git tree, LINUX=DIR (10 s)
 	@harness/apply.sh
+
+regress:	## the kernel's own mm tests on base and series, side by side (1 hour)
+	@harness/regress.sh
 
 bisect:	## build every patch of the series alone, boot two cells; ALL=1 in all cells (1 hour)
 	@harness/bisect.sh

@@ -56,9 +56,11 @@ QEMU+=(-accel "$ACCEL" -nodefaults -nographic -no-reboot
 	-device "virtio-serial-$CELL_virtio"
 	-chardev "file,id=result,path=$CELL_OUT/port.log"
 	-device virtserialport,chardev=result,name=result)
-[ -z "$CELL_user" ] || QEMU+=(
-	-drive "if=none,id=disk,format=raw,snapshot=on,file=$CELL_OUT/disk.img"
-	-device "virtio-blk-$CELL_virtio,drive=disk")
+for disk in disk swap; do
+	[ ! -f "$CELL_OUT/$disk.img" ] || QEMU+=(
+		-drive "if=none,id=$disk,format=raw,snapshot=on,file=$CELL_OUT/$disk.img"
+		-device "virtio-blk-$CELL_virtio,drive=$disk")
+done
 
 # timeout(1) makes a process group of its own, so Ctrl-C does not reach it: it
 # is told by us, and passes it on.

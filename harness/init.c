@@ -9,14 +9,24 @@
  *
  *	guest: kunit SUITE | guest: missing SUITE
  *	guest: selftest NAME
+ *	guest: timeout NAME
+ *	guest: seconds NAME N
  *	guest: exit NAME STATUS
  *	guest: tainted FLAGS
  *	guest: success | guest: failure
  *
- * What has to run is in two files of the initramfs, one name a line: /suites
- * and /selftests. "guest: success" is said last, and only when all of that ran
- * and ended well as far as can be seen from here; reading the results and the
- * console is the job of verdict.py.
+ * What has to run is in two files of the initramfs: /suites, one name a line,
+ * and /selftests with lines of words:
+ *
+ *	NAME [SECONDS [COMMAND [ARG]...]]
+ *
+ * The command is NAME if none is given. After that many seconds, should it run
+ * for so long, it is killed; without SECONDS, or with 0, it may take for ever.
+ * Whatever a test leaves running is killed after it.
+ *
+ * "guest: success" is said last, and only when all of that ran and ended well
+ * as far as can be seen from here; reading the results and the console is the
+ * job of verdict.py.
  *
  * The machine is left by a reboot, which QEMU is told to take as the end.
  */
@@ -24,6 +34,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,14 +43,18 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PORTS	"/sys/class/virtio-ports"
 #define KUNIT	"/sys/kernel/debug/kunit"
+#define WORDS	24
 
 static int port = -1;
 static bool failed;
+static volatile sig_atomic_t time_is_up;
 
 /* The port may be what is broken, so complaints go to the console as well. */
 static void say(const char *fmt, ...)
@@ -91,12 +106,18 @@ static void mount_all(void)
 	mount_or_die("tmp", "/tmp", "tmpfs");
 }
 
-/* The file system under test. A cell without userspace tests has no disk. */
-static void mount_disk(void)
+/*
+ * The file system under test, and something to swap to; which is which is a
+ * matter of the order of probing. A cell without userspace tests has neither,
+ * and most have no swap.
+ */
+static void use_disk(const char *dev)
 {
-	mkdir("/mnt", 0755);
-	if (!access("/dev/vda", F_OK))
-		mount_or_die("/dev/vda", "/mnt", "ext4");
+	if (!access(dev, F_OK) && mount(dev, "/mnt", "ext4", 0, NULL) &&
+	    swapon(dev, 0)) {
+		say("cannot mount or swap to %s: %s", dev, strerror(errno));
+		leave();
+	}
 }
 
 static void write_file(const char *path, const char *text)
@@ -161,11 +182,13 @@ static void copy(int from)
 		}
 }
 
-static void report_suite(const char *name)
+static void report_suite(char *name)
 {
 	char path[256];
 	int fd;
 
+	if (!name[0])
+		return;
 	snprintf(path, sizeof(path), KUNIT "/%s/results", name);
 	fd = open(path, O_RDONLY);
 	if (fd < 0) {
@@ -178,22 +201,45 @@ static void report_suite(const char *name)
 	close(fd);
 }
 
-static void exec_selftest(const char *name, int out)
+static void exec_selftest(char **command, int out)
 {
 	char path[256];
 
-	snprintf(path, sizeof(path), "/bin/%s", name);
+	snprintf(path, sizeof(path), "/bin/%s", command[0]);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);
 	/* A test of regular files makes them where it is started. */
 	if (chdir("/mnt"))
 		_exit(127);
-	execl(path, name, NULL);
+	execv(path, command);
 	_exit(127);
 }
 
-static void run_selftest(const char *name)
+/* Everybody but this process, which is the only one that is not a test's. */
+static void on_alarm(int sig)
 {
+	(void)sig;
+	time_is_up = 1;
+	kill(-1, SIGKILL);
+}
+
+/* Waits for the test; what it left behind is killed, and waited for as well. */
+static int wait_for_test(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		die("wait for a test");
+	kill(-1, SIGKILL);
+	while (wait(NULL) > 0)
+		;
+	/* 128 and the signal: as a shell has it. */
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void run_command(const char *name, unsigned int seconds, char **command)
+{
+	time_t begin = time(NULL);
 	int out[2], status;
 	pid_t pid;
 
@@ -204,30 +250,53 @@ static void run_selftest(const char *name)
 	if (pid < 0)
 		die("fork");
 	if (!pid)
-		exec_selftest(name, out[1]);
+		exec_selftest(command, out[1]);
 	close(out[1]);
+	time_is_up = 0;
+	alarm(seconds);
 	copy(out[0]);
 	close(out[0]);
-	if (waitpid(pid, &status, 0) != pid)
-		die("wait for a test");
-	/* 128 and the signal: as a shell has it. */
-	status = WIFEXITED(status) ? WEXITSTATUS(status) :
-		 128 + WTERMSIG(status);
+	status = wait_for_test(pid);
+	alarm(0);
+	if (time_is_up)
+		say("timeout %s", name);
+	say("seconds %s %ld", name, (long)(time(NULL) - begin));
 	say("exit %s %d", name, status);
 	/* 4 is kselftest's "skipped"; whether it may is not decided here. */
 	if (status && status != 4)
 		failed = true;
 }
 
-static void for_each_line(const char *path, void (*fn)(const char *name))
+static void run_selftest(char *line)
+{
+	char *words[WORDS + 1] = { NULL };
+	int n = 0;
+
+	for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) {
+		if (n == WORDS) {
+			errno = E2BIG;
+			die("run a test");
+		}
+		words[n++] = word;
+	}
+	if (n)
+		run_command(words[0], n > 1 ? atoi(words[1]) : 0,
+			    n > 2 ? words + 2 : words);
+}
+
+static void for_each_line(const char *path, void (*fn)(char *line))
 {
 	FILE *file = fopen(path, "re");
-	char name[128];
+	char *line = NULL;
+	size_t size = 0;
 
 	if (!file)
 		die("open the list of what to run");
-	while (fscanf(file, "%127s", name) == 1)
-		fn(name);
+	while (getline(&line, &size, file) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		fn(line);
+	}
+	free(line);
 	fclose(file);
 }
 
@@ -247,9 +316,12 @@ int main(void)
 {
 	setenv("HOME", "/tmp", 1);
 	setenv("PATH", "/bin", 1);
+	signal(SIGALRM, on_alarm);
 	mount_all();
 	open_port();
-	mount_disk();
+	mkdir("/mnt", 0755);
+	use_disk("/dev/vda");
+	use_disk("/dev/vdb");
 	/* Everything the kernel has to say, on the console. */
 	write_file("/proc/sys/kernel/printk", "8");
 	for_each_line("/suites", report_suite);
