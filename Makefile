@@ -10,11 +10,11 @@
 
 # No targets are files.
 .PHONY: help run tree refresh cell matrix report test lint series apply regress bisect \
-	mutants model clean distclean
+	mutants model race bench clean distclean
 .NOTPARALLEL:
 
 export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT AGAIN KEEP \
-	HOSTS ALL TESTS RETRIES
+	HOSTS ALL TESTS RETRIES DURATION
 
 help:	## this list (at once)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -60,6 +60,12 @@ mutants:	## break the series on purpose, see the tests catch it (20 min)
 
 model:	## check the model of retraction with spin, and its broken variants (2 min)
 	@harness/model.sh
+
+race:	## page-table operations against retraction, CELLS="A B" DURATION=10 (2 min)
+	@harness/race.sh
+
+bench:	## instructions an operation and code size, base against series (2 hours)
+	@harness/bench.sh
 
 clean:	## remove kernels, logs and results; keep base and tree (10 s)
 	@harness/clean.sh

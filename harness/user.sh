@@ -3,7 +3,8 @@
 # user.sh CELL: builds what runs in the guest of one cell.
 #
 # in:   harness/init.c, tools/testing/selftests/mm of the tree (TREE=DIR for
-#       another), its uapi headers; the cell's lists of suites and selftests
+#       another), its uapi headers; the cell's lists of suites and selftests, of
+#       which those that the kernel does not have are in harness/user
 # out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run
 #       build/cells/CELL/disk.img: an empty ext4, when there are selftests
 # exit: 0 built or already up to date; 1 with one line that says why not
@@ -47,13 +48,17 @@ run()
 # names of the files are in what a failed test says.
 build_selftest()
 {
-	[ -f "$MM/$1.c" ] || die "$CELL_cell: no tools/testing/selftests/mm/$1.c in the tree"
+	local src=$1.c
+
+	[ -f "$MM/$src" ] || src=$HARNESS/user/$1.c
+	[ -f "$src" ] || [ -f "$MM/$src" ] ||
+		die "$CELL_cell: no tools/testing/selftests/mm/$1.c in the tree"
 	cd "$MM"
 	run "$CC" -static -O2 -Wall -U_FORTIFY_SOURCE -D_GNU_SOURCE= \
-		-I "$CELL_SRC/tools/testing/selftests" -I "$CELL_OUT/gen" \
+		-I "$CELL_SRC/tools/testing/selftests" -I "$MM" -I "$CELL_OUT/gen" \
 		-isystem "$UAPI/usr/include" \
 		-isystem "$CELL_SRC/tools/include/uapi" -I "$CELL_SRC" \
-		-o "$CELL_OUT/rootfs/bin/$1" "$1.c" \
+		-o "$CELL_OUT/rootfs/bin/$1" "$src" \
 		vm_util.c hugepage_settings.c -lrt -lpthread -lm
 }
 
@@ -87,7 +92,7 @@ mkdir -p "$CELL_OUT" "$UAPI" || die "cannot create $CELL_OUT"
 STAMP=$CELL_OUT/.user-stamp
 inputs >"$CELL_OUT/.user-inputs.new"
 if [ -f "$STAMP" ] && cmp -s "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs" &&
-	! changed "$STAMP" "$HARNESS/init.c" "$HARNESS/user.sh" \
+	! changed "$STAMP" "$HARNESS/init.c" "$HARNESS/user.sh" "$HARNESS/user" \
 		"$CELL_SRC/tools/testing/selftests/mm" \
 		"$CELL_SRC"/tools/testing/selftests/*.h \
 		"$CELL_SRC/tools/include" "$CELL_SRC/include/uapi" \
