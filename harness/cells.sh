@@ -46,7 +46,7 @@ split_line()
 			die "$at: column ${CELL_COLUMNS[i]} is empty: write - for nothing"
 	done
 	match "$at" 0 '^[a-z0-9][a-z0-9_-]*$' "a name of small letters, digits, - and _"
-	match "$at" 8 '^(device|pci|ccw|-)$' "device, pci or ccw"
+	match "$at" 8 '^(device|pci|ccw|-)(,[a-z]+=\w+)*$' "device, pci or ccw, with properties after it"
 	match "$at" 11 '^[1-9][0-9]*$' "a number of seconds"
 	match "$at" 13 '^(-|\w+(=[^=, ]+)?(,\w+(=[^=, ]+)?)*)$' "a list of KEY=VALUE and tests"
 }
