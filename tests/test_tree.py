@@ -182,7 +182,7 @@ class BadInput(Repo):
         self.assertIn("BASE=x.y", self.fails("tree.sh", BASE="x.y"))
         self.assertIn("no such directory", self.fails("tree.sh", LINUX="/nonexistent"))
         self.assertIn("not a Linux source tree", self.fails("tree.sh", LINUX=str(self.tmp)))
-        self.assertIn("no cell nonsense", self.fails("bisect.sh", CELLS="nonsense"))
+        self.assertIn("unknown cell 'nonsense'", self.fails("bisect.sh", CELLS="nonsense"))
 
 
 class Refresh(Repo):
@@ -489,11 +489,14 @@ class Base(Repo):
 
 
 class Bisect(Repo):
-    """kernel.sh replaced: it fails where the tree has a certain line."""
+    """kernel.sh replaced: it fails where the tree has a certain line. The cells have
+    no machine, and are not booted."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.write("harness/cells.tsv", "cell\tarch\na\tx\nb\tx\n")
+        lines = ["\t".join((name, "x", name, *"-" * 6, "-", "-", "1", "-", "-", "toy"))
+                 for name in ("a", "b")]
+        self.write("harness/cells.tsv", "\n".join(lines) + "\n")
         self.write("harness/kernel.sh", "#!/bin/bash\nmkdir -p \"$KOUT\"\n"
                    "grep -h int.first -r \"$TREE/mm\" >>\"$KOUT/seen\"; ls -i \"$TREE/mm/memory.c\"\n"
                    "[ $1 = a ] || ! grep -q twenty \"$TREE/mm/other.c\" || "
@@ -513,6 +516,18 @@ class Bisect(Repo):
 
     def test_all_build(self) -> None:
         self.assertTrue(self.ok("bisect.sh", CELLS="a").endswith("3 commits, 0 failed"))
+
+    def test_what_was_good_is_not_done_again(self) -> None:
+        seen = self.root / "build/bisect/a/seen"
+        self.ok("bisect.sh", CELLS="a")
+        self.assertTrue(self.ok("bisect.sh", CELLS="a").endswith("3 commits, 0 failed"))
+        self.assertEqual(seen.read_text(), "int first;\n" * 3)
+        self.ok("bisect.sh", CELLS="a", AGAIN="1")
+        self.assertEqual(seen.read_text(), "int first;\n" * 6)
+
+    def test_one_cell_of_each_build(self) -> None:
+        self.assertEqual(self.run_script("bisect.sh", ALL="1").returncode, 1)
+        self.assertTrue((self.root / "build/bisect/b/seen").exists())
 
 
 @unittest.skipUnless(shutil.which("dpkg-deb") and
