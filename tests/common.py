@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the tests of the tree scripts share: a scratch copy of the repository on
+"""What tests share: those of the tree scripts a scratch copy of the repository on
 a kernel of a dozen lines, so that nothing of the real one is needed or touched."""
 
 import io
@@ -12,6 +12,16 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def kunit_folder() -> Path:
+    """That of a kernel tree, for its KTAP parser."""
+    for path in (os.environ.get("TREE", ""), ROOT / "build" / "tree"):
+        kunit = Path(path) / "tools" / "testing" / "kunit"
+        if path and (kunit / "kunit_parser.py").is_file():
+            return kunit
+    raise FileNotFoundError("no kernel tree: run make tree first")
+
 
 LINES = "".join(f"int line_{n};\n" for n in range(1, 41))
 

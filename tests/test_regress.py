@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+from common import kunit_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "harness" / "regress.tsv"
@@ -60,16 +61,7 @@ guest: success
 WARN = "[    1.3] WARNING: mm/memory.c:%d at do_fault+0x12/0x34, CPU#1: t/%d\n"
 
 
-def tree() -> Path:
-    """A kernel tree, for its KTAP parser."""
-    for path in (os.environ.get("TREE", ""), ROOT / "build" / "tree"):
-        kunit = Path(path) / "tools" / "testing" / "kunit"
-        if path and (kunit / "kunit_parser.py").is_file():
-            return kunit
-    raise FileNotFoundError("no kernel tree: run make tree first")
-
-
-KUNIT = tree()
+KUNIT = kunit_folder()
 
 
 class Regress(unittest.TestCase):

@@ -8,7 +8,6 @@ one selftest. The tests below break a good log further, in every place.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,8 @@ import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
+
+from common import kunit_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -26,16 +27,7 @@ sys.path.insert(0, str(VERDICT.parent))
 import verdict  # noqa: E402
 
 
-def tree() -> Path:
-    """A kernel tree, for its KTAP parser."""
-    for path in (os.environ.get("TREE", ""), ROOT / "build" / "tree"):
-        kunit = Path(path) / "tools" / "testing" / "kunit"
-        if path and (kunit / "kunit_parser.py").is_file():
-            return kunit
-    raise FileNotFoundError("no kernel tree: run make tree first")
-
-
-KUNIT = tree()
+KUNIT = kunit_folder()
 PARSER: Any = verdict.load_kunit(KUNIT)
 
 # Log, selftest expected, how the guest ended, the reason to be given.
