@@ -1015,10 +1015,11 @@ static int retraction_collapse(struct retraction *r, unsigned long addr)
 }
 
 /*
- * Collapse.  Whatever comes of the watched table: the notifications are paired,
- * no lock is left held, and nothing left mapped.
+ * Collapse at @addr, with the other thread beside it if a test has one.  Whatever
+ * comes of the watched table: the notifications are paired, no lock is left held,
+ * and nothing left mapped.
  */
-static void retraction_run(struct retraction *r)
+static int retraction_collapse_watched(struct retraction *r, unsigned long addr)
 {
 	struct kunit *test = r->test;
 	struct map_context before;
@@ -1026,23 +1027,32 @@ static void retraction_run(struct retraction *r)
 
 	if (r->other)
 		create_other(r);
-	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&r->mn, r->mm));
-	r->registered = true;
 
 	before = map_context();
-	ret = retraction_collapse(r, r->by);
+	ret = retraction_collapse(r, addr);
 	expect_map_context(test, before);
 
 	if (ret == -ENOMEM && !r->nr_windows)
 		kunit_skip(test, "no huge page to be had");
-	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "collapse failed");
-	KUNIT_ASSERT_EQ(test, r->nr_windows, 1);
+	KUNIT_ASSERT_EQ_MSG(test, r->nr_windows, 1, "collapse returned %d", ret);
 	if (r->other)
 		wait_for_other(r, &r->other_done);
 	KUNIT_ASSERT_FALSE_MSG(test, r->other_stuck,
 			       "the other thread does not come to an end");
 	KUNIT_EXPECT_EQ(test, r->nr_start, r->nr_end);
 	expect_released(test, pmd_lockptr(r->mm, r->pmd));
+	return ret;
+}
+
+/* Collapse by the mapping that has no table */
+static void retraction_run(struct retraction *r)
+{
+	struct kunit *test = r->test;
+
+	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&r->mn, r->mm));
+	r->registered = true;
+	KUNIT_ASSERT_EQ_MSG(test, retraction_collapse_watched(r, r->by), 0,
+			    "collapse failed");
 }
 
 static void retraction_expect_retracted(struct retraction *r)
@@ -1436,32 +1446,11 @@ static struct retraction *own_table_setup(struct kunit *test,
 	return r;
 }
 
-static int own_table_collapse(struct retraction *r)
-{
-	struct kunit *test = r->test;
-	struct map_context before;
-	int ret;
-
-	if (r->other)
-		create_other(r);
-	before = map_context();
-	ret = retraction_collapse(r, r->addr);
-	expect_map_context(test, before);
-	KUNIT_ASSERT_EQ_MSG(test, r->nr_windows, 1, "collapse returned %d", ret);
-	if (r->other)
-		wait_for_other(r, &r->other_done);
-	KUNIT_ASSERT_FALSE_MSG(test, r->other_stuck,
-			       "the other thread does not come to an end");
-	KUNIT_EXPECT_EQ(test, r->nr_start, r->nr_end);
-	expect_released(test, pmd_lockptr(r->mm, r->pmd));
-	return ret;
-}
-
 static void retract_own_table(struct kunit *test)
 {
 	struct retraction *r = own_table_setup(test, MAP_SHARED);
 
-	KUNIT_EXPECT_EQ(test, own_table_collapse(r), 0);
+	KUNIT_EXPECT_EQ(test, retraction_collapse_watched(r, r->addr), 0);
 	KUNIT_EXPECT_TRUE(test, pmd_leaf(*r->pmd));
 }
 
@@ -1526,7 +1515,7 @@ static void retract_own_late_marker(struct kunit *test)
 	r = own_table_setup(test, MAP_SHARED);
 	r->other = mark_when_empty;
 	r->in_window = other_ready_in_window;
-	KUNIT_EXPECT_EQ(test, own_table_collapse(r), -EINVAL);
+	KUNIT_EXPECT_EQ(test, retraction_collapse_watched(r, r->addr), -EINVAL);
 
 	KUNIT_ASSERT_EQ(test, r->other_result, 0);
 	KUNIT_ASSERT_FALSE_MSG(test, pmd_leaf(*r->pmd),
@@ -1570,7 +1559,7 @@ static void retract_own_table_gone(struct kunit *test)
 	r->other = reclaim_table;
 	r->in_window = other_in_window;
 	set_armed(r, true);
-	ret = own_table_collapse(r);
+	ret = retraction_collapse_watched(r, r->addr);
 	set_armed(r, false);
 
 	KUNIT_ASSERT_EQ(test, r->other_result, 0);
