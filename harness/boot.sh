@@ -43,6 +43,23 @@ accel()
 	esac
 }
 
+# QEMU may be wrong about its own machine: with "-dtb sed:SCRIPT" in the column
+# qemu, the guest gets the device tree that QEMU makes, edited in place.
+edit_dtb()
+{
+	local i
+
+	for i in "${!QEMU[@]}"; do
+		[[ ${QEMU[i]} = sed:* ]] || continue
+		"${QEMU[@]:0:i-1}" "${QEMU[@]:i+1}" -nodefaults -nographic \
+			-machine "dumpdtb=$CELL_OUT/dtb" >"$CELL_OUT/qemu.log" 2>&1 ||
+			die "$CELL_cell: no device tree from QEMU: $(tail -n1 "$CELL_OUT/qemu.log")"
+		sed -i "${QEMU[i]#sed:}" "$CELL_OUT/dtb"
+		QEMU[i]=$CELL_OUT/dtb
+	done
+}
+
+edit_dtb
 ACCEL=$(accel)
 # A lockup is told from a slow host by waiting longer than on hardware; what is
 # sure to be one ends the guest, so that nobody waits for the time-out.
