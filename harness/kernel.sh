@@ -9,7 +9,8 @@
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
 # With nothing changed, make is not even called: the stamp file is as old as the
-# beginning of the last good build, and no file of the tree may be younger.
+# beginning of the last good build, and no file that a kernel is built from may be
+# younger.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/lib.sh"
@@ -116,6 +117,10 @@ configure()
 	mv "$CELL_KOUT/.config-stamp.new" "$CELL_KOUT/.config-stamp"
 }
 
+# Nothing of these goes into the kernel, and the top folder only tells of MAINTAINERS.
+IN_KERNEL=(-not -path "$CELL_SRC" -not -name MAINTAINERS
+	-not -path "$CELL_SRC/Documentation*" -not -path "$CELL_SRC/tools/testing*")
+
 lock "kernel-${CELL_KOUT##*/}"
 mkdir -p "$CELL_KOUT" || die "cannot create $CELL_KOUT"
 STAMP=$CELL_KOUT/.stamp
@@ -123,7 +128,7 @@ inputs >"$CELL_KOUT/.inputs.new"
 same=
 if cmp -s "$CELL_KOUT/.inputs.new" "$CELL_KOUT/.inputs"; then
 	same=1
-	if [ -f "$STAMP" ] && ! changed "$STAMP" "$CELL_SRC"; then
+	if [ -f "$STAMP" ] && ! changed "$STAMP" "$CELL_SRC" "${IN_KERNEL[@]}"; then
 		say kernel "$CELL_cell: up to date"
 		exit 0
 	fi
