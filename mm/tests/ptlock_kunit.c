@@ -809,9 +809,9 @@ struct retraction {
 	pmd_t *pmd;			/* of the watched mapping */
 	struct mmu_notifier mn;
 	bool registered;
-	int nr_start, nr_end;		/* all notifications */
+	struct task_struct *collapser;	/* only its notifications count */
+	int nr_start, nr_end;		/* all of them */
 	int nr_windows;			/* those of the retraction */
-	bool inside;			/* in_window() is running */
 	void (*in_window)(struct retraction *r);
 	pte_marker marker;		/* for in_window() to leave behind */
 
@@ -825,12 +825,10 @@ struct retraction {
 	int other_result;
 };
 
-/* in_window() may cause notifications of its own */
 static bool is_retraction(struct retraction *r,
 			  const struct mmu_notifier_range *range)
 {
-	return !r->inside && range->start == r->addr &&
-		range->end == r->addr + PMD_SIZE;
+	return range->start == r->addr && range->end == r->addr + PMD_SIZE;
 }
 
 static int retraction_start(struct mmu_notifier *mn,
@@ -838,16 +836,15 @@ static int retraction_start(struct mmu_notifier *mn,
 {
 	struct retraction *r = container_of(mn, struct retraction, mn);
 
+	if (current != r->collapser)
+		return 0;
 	r->nr_start++;
 	if (!is_retraction(r, range))
 		return 0;
 
 	r->nr_windows++;
-	if (r->in_window) {
-		r->inside = true;
+	if (r->in_window)
 		r->in_window(r);
-		r->inside = false;
-	}
 	return 0;
 }
 
@@ -856,6 +853,8 @@ static void retraction_end(struct mmu_notifier *mn,
 {
 	struct retraction *r = container_of(mn, struct retraction, mn);
 
+	if (current != r->collapser)
+		return;
 	r->nr_end++;
 	if (is_retraction(r, range))
 		WRITE_ONCE(r->window_over, true);
@@ -898,6 +897,7 @@ static struct retraction *retraction_setup(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	r->test = test;
 	r->mn.ops = &retraction_ops;
+	r->collapser = current;
 	init_completion(&r->other_go);
 	init_completion(&r->other_ready);
 	init_completion(&r->other_done);
@@ -1073,25 +1073,33 @@ static void retraction_expect_kept(struct retraction *r, spinlock_t *ptl)
 }
 
 /*
+ * One table less than @before.  Where a huge pmd has a table deposited, one may
+ * have come: @deposited is how many.
+ */
+static void expect_one_table_less(struct retraction *r, unsigned long before,
+				  unsigned int deposited)
+{
+	const unsigned long table = PTRS_PER_PTE * sizeof(pte_t);
+
+	if (arch_needs_pgtable_deposit())
+		before += deposited * table;
+	KUNIT_EXPECT_EQ(r->test, before - mm_pgtables_bytes(r->mm), table);
+}
+
+/*
  * A retracted table leaves the pmd none, and the mm with one table less.
  */
 static void retract_table(struct kunit *test)
 {
 	struct retraction *r = retraction_setup(test);
-	const unsigned long table = PTRS_PER_PTE * sizeof(pte_t);
-	unsigned long before, after;
+	unsigned long before;
 
 	retraction_fill(r);
-
 	before = mm_pgtables_bytes(r->mm);
 	retraction_run(r);
-	after = mm_pgtables_bytes(r->mm);
 
 	retraction_expect_retracted(r);
-	/* The huge pmd of the other mapping may have a table deposited */
-	if (arch_needs_pgtable_deposit())
-		before += table;
-	KUNIT_EXPECT_EQ(test, before - after, table);
+	expect_one_table_less(r, before, 1);
 	KUNIT_EXPECT_NULL(test, pte_offset_map(r->pmd, r->addr));
 }
 
@@ -1113,9 +1121,7 @@ static void retract_changed(struct kunit *test,
 
 	KUNIT_ASSERT_EQ(test, r->other_result, 0);
 	retraction_expect_retracted(r);
-	if (!arch_needs_pgtable_deposit())
-		KUNIT_EXPECT_EQ(test, before - mm_pgtables_bytes(r->mm),
-				PTRS_PER_PTE * sizeof(pte_t));
+	expect_one_table_less(r, before, 1);
 }
 
 static int advise(struct retraction *r, unsigned long addr, size_t len,
@@ -1417,6 +1423,13 @@ static void retract_walker(struct kunit *test)
 	retraction_expect_retracted(r);
 }
 
+static void allow_huge_pages(struct retraction *r)
+{
+	mmap_write_lock(r->mm);
+	vm_flags_clear(vma_lookup(r->mm, r->addr), VM_NOHUGEPAGE);
+	mmap_write_unlock(r->mm);
+}
+
 /*
  * The table of the mapping that MADV_COLLAPSE is called for is removed by other
  * code, try_collapse_pte_mapped_thp(), which maps the huge page in its place.
@@ -1437,9 +1450,7 @@ static struct retraction *own_table_setup(struct kunit *test,
 	}
 	/* Map pages of the huge page, the first and last included */
 	retraction_fill(r);
-	mmap_write_lock(r->mm);
-	vm_flags_clear(vma_lookup(r->mm, r->addr), VM_NOHUGEPAGE);
-	mmap_write_unlock(r->mm);
+	allow_huge_pages(r);
 
 	r->nr_windows = 0;
 	WRITE_ONCE(r->window_over, false);
@@ -1449,9 +1460,11 @@ static struct retraction *own_table_setup(struct kunit *test,
 static void retract_own_table(struct kunit *test)
 {
 	struct retraction *r = own_table_setup(test, MAP_SHARED);
+	unsigned long before = mm_pgtables_bytes(r->mm);
 
 	KUNIT_EXPECT_EQ(test, retraction_collapse_watched(r, r->addr), 0);
 	KUNIT_EXPECT_TRUE(test, pmd_leaf(*r->pmd));
+	expect_one_table_less(r, before, 1);
 }
 
 /*
@@ -1548,6 +1561,7 @@ static void set_armed(struct retraction *r, bool armed)
 static void retract_own_table_gone(struct kunit *test)
 {
 	struct retraction *r;
+	unsigned long before;
 	int ret;
 
 	if (!IS_ENABLED(CONFIG_PT_RECLAIM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
@@ -1559,12 +1573,118 @@ static void retract_own_table_gone(struct kunit *test)
 	r->other = reclaim_table;
 	r->in_window = other_in_window;
 	set_armed(r, true);
+	before = mm_pgtables_bytes(r->mm);
 	ret = retraction_collapse_watched(r, r->addr);
 	set_armed(r, false);
 
 	KUNIT_ASSERT_EQ(test, r->other_result, 0);
 	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
 	KUNIT_EXPECT_TRUE(test, pmd_none(*r->pmd));
+	expect_one_table_less(r, before, 0);
+}
+
+/*
+ * The same again and again, with a walker on each of the other CPUs: with the lock
+ * held, the table is always the one that *pmd points to.
+ */
+#define NR_ROUNDS	30
+#define MAX_WALKERS	3
+
+struct walkers {
+	struct retraction *r;
+	unsigned int nr;
+	struct task_struct *task[MAX_WALKERS];
+	atomic_long_t found;		/* tables locked */
+	atomic_long_t stale;		/* that *pmd did not point to */
+};
+
+static int walk_until_stopped(void *data)
+{
+	struct walkers *w = data;
+	struct retraction *r = w->r;
+	unsigned int i;
+
+	while (!kthread_should_stop()) {
+		bool stale = false;
+		spinlock_t *ptl;
+		pte_t *pte;
+
+		pte = pte_offset_map_lock(r->mm, r->pmd, r->addr, &ptl);
+		if (pte) {
+			for (i = 0; i < 100; i++) {
+				pmd_t pmdval = pmdp_get_lockless(r->pmd);
+
+				if (pmd_none(pmdval) || pmd_leaf(pmdval) ||
+				    table_lock(r->mm, &pmdval) != ptl)
+					stale = true;
+			}
+			pte_unmap_unlock(pte, ptl);
+			atomic_long_inc(&w->found);
+			if (stale)
+				atomic_long_inc(&w->stale);
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static void stop_walkers(void *data)
+{
+	struct walkers *w = data;
+
+	while (w->nr)
+		kthread_stop_put(w->task[--w->nr]);
+}
+
+static void start_walkers(struct kunit *test, struct walkers *w)
+{
+	int cpu, this_cpu = raw_smp_processor_id();
+
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop_walkers, w));
+	for_each_online_cpu(cpu) {
+		struct task_struct *task;
+
+		if (cpu == this_cpu || w->nr == MAX_WALKERS)
+			continue;
+		task = kthread_create(walk_until_stopped, w, "ptlock_kunit/%d", cpu);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+		kthread_bind(task, cpu);
+		w->task[w->nr++] = get_task_struct(task);
+		wake_up_process(task);
+	}
+}
+
+static void retract_many_walkers(struct kunit *test)
+{
+	struct walkers *w;
+	struct retraction *r;
+	unsigned int i;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "requires two CPUs");
+	if (!IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "requires CONFIG_ADVISE_SYSCALLS");
+
+	pin_to_cpu(test, raw_smp_processor_id());
+	r = own_table_setup(test, MAP_SHARED);
+	w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	w->r = r;
+	start_walkers(test, w);
+
+	for (i = 0; i < NR_ROUNDS; i++) {
+		KUNIT_ASSERT_EQ(test, 0, retraction_collapse(r, r->addr));
+		KUNIT_ASSERT_TRUE(test, pmd_leaf(*r->pmd));
+		KUNIT_ASSERT_EQ(test, 0, advise(r, r->addr, PMD_SIZE, MADV_DONTNEED));
+		no_huge_faults(test, r->addr);
+		retraction_fill(r);
+		allow_huge_pages(r);
+	}
+
+	kunit_release_action(test, stop_walkers, w);
+	KUNIT_EXPECT_GT(test, atomic_long_read(&w->found), 0);
+	KUNIT_EXPECT_EQ_MSG(test, atomic_long_read(&w->stale), 0,
+			    "of %ld tables locked", atomic_long_read(&w->found));
 }
 
 static int ptlock_suite_init(struct kunit_suite *suite)
@@ -1615,6 +1735,7 @@ static struct kunit_case ptlock_test_cases[] = {
 	KUNIT_CASE(retract_own_table),
 	KUNIT_CASE(retract_own_late_marker),
 	KUNIT_CASE(retract_own_table_gone),
+	KUNIT_CASE(retract_many_walkers),
 	{}
 };
 
