@@ -6,6 +6,7 @@ test, and there only on the smallest variant."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,6 +36,44 @@ TRAIL = """\
 spin_lock(pml)
   5:	proc  2 (zap_pte_range:1) mm.pml:92 (state 153)	[printf('spin_lock(pml)\\\\n')]
 """
+
+
+class Checks(unittest.TestCase):
+    """checks.tsv: what has to be in it, and that nothing in it is misspelt."""
+
+    def setUp(self) -> None:
+        lines = (ROOT / "harness/model/checks.tsv").read_text().splitlines()
+        rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+        self.assertEqual(rows[0], ["check", "must", "macros", "shows"])
+        self.assertEqual({len(row) for row in rows}, {4})
+        self.rows = rows[1:]
+        self.must = {row[0]: row[1] for row in self.rows}
+        self.assertEqual(len(self.must), len(self.rows), "a name is there twice")
+        self.model = "".join(path.read_text() for path in (ROOT / "harness/model").glob("*.pml"))
+
+    def test_each_macro_is_asked_for(self) -> None:
+        """A misspelt one would change nothing, and what holds would go on to hold."""
+        asked = set(re.findall(r"(?:#ifn?def |defined\()(\w+)", self.model))
+        for name, _, macros, _ in self.rows:
+            self.assertLessEqual({macro.split("=")[0] for macro in macros.split()}, asked, name)
+
+    def test_each_violation_can_be_found(self) -> None:
+        found = set(re.findall(r"VIOLATED: ([^\\]*)", self.model))
+        self.assertLessEqual(set(self.must.values()), found | {"holds", "deadlock"})
+
+    def test_what_the_code_relies_on(self) -> None:
+        for name in ("no-pte-lock", "early-unlock", "no-pmd-same", "no-grace-period"):
+            self.assertNotEqual(self.must[name], "holds")
+
+    def test_each_base_fails_where_the_series_holds(self) -> None:
+        """Without the macros that take something away, but for retraction of all that
+        is empty, nothing fails."""
+        for name, must, macros, _ in self.rows:
+            changed = "_AS_IN_BASE" in macros
+            if name.endswith("-base"):
+                self.assertNotEqual(must, "holds", name)
+            elif must == "holds" and changed:
+                self.assertEqual(name, "fork-enomem")
 
 
 class Model(unittest.TestCase):

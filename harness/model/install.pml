@@ -108,20 +108,29 @@ proctype mfill_atomic(byte e; byte what)
 	fi;
 	do
 	:: /* mfill_establish_pmd() */
-	   if
-	   :: atomic { pmd[OLD] == no_table -> i = 0; pmdval = no_table }
-		__pte_alloc(OLD, i)
-	   :: else -> pmdval = huge_pmd
-	   fi;
-	   if
-	   :: atomic { pmd[OLD] == huge_pmd -> printf("-EEXIST\n") }
-		break
-	   :: atomic { pmd[OLD] == no_table -> printf("-EEXIST, nothing there\n") }
-#ifdef CHECK_EEXIST
-		atomic { printf("VIOLATED: -EEXIST, but nothing is there\n"); assert(false) }
+#ifdef MFILL_AS_IN_BASE
+	   pte_alloc(OLD, i);
+	   pmdval = pmd[OLD];
+#else
+	   do
+	   :: pte_alloc(OLD, i);
+	      pmdval = pmd[OLD];
+	      if
+	      :: pmdval != no_table -> break
+	      :: atomic { else -> printf("pmd_none(): again\n") }
+	      fi
+	   od;
 #endif
+	   if
+	   :: pmd_is_table(pmdval)
+	   :: else ->
+		printf("-EEXIST\n");
+		if
+		:: pmdval == no_table ->
+			printf("VIOLATED: -EEXIST, but nothing is there\n"); assert(false)
+		:: else
+		fi;
 		break
-	   :: else
 	   fi;
 	   /* mfill_atomic_install_pte(), mfill_atomic_pte_poison() */
 	   pte_offset_map_lock(OLD, pmdval, table);
@@ -135,6 +144,103 @@ proctype mfill_atomic(byte e; byte what)
 		pte_unmap_unlock(table);
 		break
 	   fi
+	od;
+	mmap_read_unlock();
+	done()
+}
+#endif
+
+#ifdef MOVE_PAGES
+/* move_pages_ptes() up to the locks; ret stays false for -EAGAIN */
+inline look_at_both(dst, src, dst_pte, src_pte, orig_src_pte, ret)
+{
+	if
+	:: pmd[dst] == no_table || pmd[src] == no_table ->
+#ifdef MOVE_PAGES_AS_IN_BASE
+		printf("VIOLATED: -EINVAL, as a table is lost\n"); assert(false)
+#else
+		skip
+#endif
+	:: else ->
+		spin_lock(pte_lockptr(dst_pte));
+		if
+		:: ptes[at(dst_pte, 0)] != none -> ret = true	/* -EEXIST */
+		:: else
+		fi;
+		spin_unlock(pte_lockptr(dst_pte));
+		if
+		:: ret
+		:: else ->
+			spin_lock(pte_lockptr(src_pte));
+			orig_src_pte = ptes[at(src_pte, 0)];
+			spin_unlock(pte_lockptr(src_pte));
+			ret = (orig_src_pte == none)	/* a hole is moved */
+		fi
+	fi
+}
+
+/* With double_pt_lock(): tables are numbered in the order of their locks. */
+inline move_present_ptes(dst, src, dst_pmdval, dst_pte, src_pte, orig_src_pte, ret)
+{
+	if
+	:: dst_pte < src_pte ->
+		spin_lock(pte_lockptr(dst_pte));
+		spin_lock_nested(pte_lockptr(src_pte), pte_lockptr(dst_pte))
+	:: else ->
+		spin_lock(pte_lockptr(src_pte));
+		spin_lock_nested(pte_lockptr(dst_pte), pte_lockptr(src_pte))
+	fi;
+	if
+	/* is_pte_pages_stable() */
+	:: ptes[at(src_pte, 0)] == orig_src_pte && ptes[at(dst_pte, 0)] == none &&
+	   pmd[dst] == dst_pmdval ->
+		pte_clear(src, src_pte, 0);
+		set_pte_at(dst, dst_pte, 0, orig_src_pte);
+		ret = true
+	:: else
+	fi;
+	spin_unlock(pte_lockptr(dst_pte));
+	spin_unlock_nested(pte_lockptr(src_pte), pte_lockptr(dst_pte))
+}
+
+/* UFFDIO_MOVE of entry 0, between two ranges of anonymous memory; holes are fine */
+proctype move_pages_ptes(byte dst; byte src)
+{
+	byte dst_pmdval, pmdval, dst_pte, src_pte, orig_src_pte, i;
+	bool ret;
+
+	mmap_read_lock();
+	do
+	:: ret -> break
+	:: else ->
+		/* move_pages() */
+		atomic { dst_pte = 0; src_pte = 0; orig_src_pte = none }
+		pte_alloc(src, i);
+		pte_alloc(dst, i);
+		pte_offset_map_rw_nolock(dst, dst_pmdval, dst_pte);
+		if
+		:: dst_pte != 0 -> pte_offset_map_rw_nolock(src, pmdval, src_pte)
+		:: else
+		fi;
+		if
+		:: src_pte != 0 ->
+			look_at_both(dst, src, dst_pte, src_pte, orig_src_pte, ret)
+		:: else
+		fi;
+		if
+		:: orig_src_pte != none ->
+			move_present_ptes(dst, src, dst_pmdval, dst_pte, src_pte,
+					  orig_src_pte, ret)
+		:: else
+		fi;
+		if
+		:: src_pte != 0 -> pte_unmap(src_pte)
+		:: else
+		fi;
+		if
+		:: dst_pte != 0 -> pte_unmap(dst_pte)
+		:: else
+		fi
 	od;
 	mmap_read_unlock();
 	done()

@@ -7,8 +7,8 @@ bool folio_is_huge;	/* what the page cache has for the range */
  * file_backed_vma_is_retractable(). One step: the three are only ever set here,
  * so looking at one after the other finds no more than that.
  */
-#ifdef RETRACT_WITH_ANON_VMA
-#define vma_is_retractable(p) (!vma_uffd_wp[p] && !vma_maybe_guard[p])
+#ifdef EMPTINESS_ONLY
+#define vma_is_retractable(p) true
 #else
 #define vma_is_retractable(p) \
 	(!anon_vma[p] && !vma_uffd_wp[p] && !vma_maybe_guard[p])
@@ -20,8 +20,6 @@ bool folio_is_huge;	/* what the page cache has for the range */
 /* What is looked at again once the PTE lock is held. */
 #if defined(NO_RECHECK)
 #define may_retract(p, table) true
-#elif defined(NO_VMA_RECHECK)
-#define may_retract(p, table) table_is_empty(table)
 #elif defined(NO_EMPTY_CHECK)
 #define may_retract(p, table) vma_is_retractable(p)
 #else
@@ -142,7 +140,9 @@ proctype collapse_file()
  * Step 4 takes the lock of step 2 again, and looks whether the table is still there,
  * and still empty. The base did not do the former without split locks, nor the latter.
  */
-#ifdef STEP4_AS_IN_BASE
+#if defined(PML_BEFORE_STEP2)
+#define step4_may_clear(pgt_pmd, pte) true
+#elif defined(STEP4_AS_IN_BASE)
 #define step4_may_clear(pgt_pmd, pte) \
 	(pte_lockptr(pte) == pml || pmd[OLD] == pgt_pmd)
 #else
@@ -150,15 +150,23 @@ proctype collapse_file()
 	(pmd[OLD] == pgt_pmd && table_is_empty(pte))
 #endif
 
-/* From the locks before step 2 to the end of step 4 */
-inline try_collapse_locked(pgt_pmd, pte, success)
+/* There is no table any more. The base took pml for ptl, if they are the same lock. */
+inline abort_without_table()
 {
 #ifdef PML_BEFORE_STEP2
-	pmd_lock();
-	spin_lock_nested(pte_lockptr(pte), pml);
+#ifdef ABORT_AS_IN_BASE
+	spin_unlock_nested(pml, pte_lockptr(1))
 #else
-	spin_lock(pte_lockptr(pte));
+	spin_unlock(pml)
 #endif
+#else
+	skip
+#endif
+}
+
+/* Steps 2 to 4, with the locks of step 2 held */
+inline try_collapse_locked(pgt_pmd, pte, success)
+{
 	if
 	:: pmd[OLD] == pgt_pmd && table_is_collapsible(pte) ->
 		/* step 2: clear page table */
@@ -226,10 +234,18 @@ proctype try_collapse_pte_mapped_thp()
 		:: !success
 		:: else ->
 			success = false;
+#ifdef PML_BEFORE_STEP2
+			pmd_lock();
+#endif
 			pte_offset_map_rw_nolock(OLD, pgt_pmd, pte);
 			if
-			:: pte == 0
+			:: pte == 0 -> abort_without_table()
 			:: else ->
+#ifdef PML_BEFORE_STEP2
+				spin_lock_nested(pte_lockptr(pte), pml);
+#else
+				spin_lock(pte_lockptr(pte));
+#endif
 				try_collapse_locked(pgt_pmd, pte, success);
 				if
 				:: success -> pte_free_rcu(pgt_pmd, i)

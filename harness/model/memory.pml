@@ -118,6 +118,81 @@ proctype page_fault(byte e)
 }
 #endif
 
+#ifdef PRIVATE_WRITE
+/* What is read without a lock: orig_pte, or huge is true; false for "try again" */
+inline look_at_pte(e, pmdval, table, orig_pte, huge, found)
+{
+	atomic { orig_pte = none; huge = false; found = true }
+	if
+	:: pmd[OLD] == no_table
+	:: pmd[OLD] == huge_pmd -> huge = true
+	:: else ->
+		pte_offset_map_rw_nolock(OLD, pmdval, table);
+		if
+		:: table == 0 -> found = false
+		:: else ->
+			atomic {
+				use(table);
+				orig_pte = ptes[at(table, e)];
+				printf("ptep_get_lockless(table %d)\n", table)
+			}
+			pte_unmap(table)
+		fi
+	fi
+}
+
+/* A private page goes where orig_pte was: do_cow_fault(), wp_page_copy() */
+inline install_private_page(e, pmdval, table, orig_pte, served, i)
+{
+	pte_alloc(OLD, i);
+	pte_offset_map_lock(OLD, pmdval, table);
+	if
+	:: table == 0
+	:: else ->
+		/* pte_same() */
+		if
+		:: ptes[at(table, e)] == orig_pte ->
+			set_pte_at(OLD, table, e, ANON);
+			served = true
+		:: else
+		fi;
+		pte_unmap_unlock(table)
+	fi
+}
+
+/* A write to entry e of a private mapping of the file */
+proctype do_wp_page(byte e)
+{
+	byte pmdval, table, orig_pte, i;
+	bool huge, found, served;
+
+	do
+	:: served -> break
+	:: else ->
+		mmap_read_lock();
+		look_at_pte(e, pmdval, table, orig_pte, huge, found);
+		/* vmf_anon_prepare() */
+		atomic { anon_vma[OLD] = true; printf("anon_vma_prepare()\n") }
+		if
+		:: !found
+		:: found && huge -> clear_huge_pmd(OLD)
+		:: found && !huge && orig_pte == none ->
+			/* do_cow_fault(), with the page of the file locked */
+			folio_lock();
+			install_private_page(e, pmdval, table, none, served, i);
+			folio_unlock()
+		:: found && !huge && is_file(orig_pte) ->
+			/* wp_page_copy() */
+			install_private_page(e, pmdval, table, orig_pte, served, i)
+		:: found && !huge && orig_pte != none && !is_file(orig_pte) ->
+			served = true	/* a marker or a private page */
+		fi;
+		mmap_read_unlock()
+	od;
+	done()
+}
+#endif
+
 /* zap_pte_range(): one entry */
 inline do_zap_pte(table, e, any_skipped)
 {

@@ -334,6 +334,35 @@ inline pte_alloc(p, i)
 	fi
 }
 
+/*
+ * The caller takes NULL for -ENOMEM. There is enough memory here: then there has to
+ * be something else in the pmd, which pmdval says.
+ */
+inline pte_alloc_map_lock(p, pmdval, table, i)
+{
+	do
+	:: pte_alloc(p, i);
+	   pte_offset_map_lock(p, pmdval, table);
+#ifdef ALLOC_MAP_LOCK_AS_IN_BASE
+	   break
+#else
+	   if
+	   :: table == 0 -> pmdval = pmd[p]
+	   :: else
+	   fi;
+	   if
+	   :: table != 0 || pmdval == huge_pmd -> break
+	   :: else
+	   fi
+#endif
+	od;
+	if
+	:: table == 0 && pmdval != huge_pmd ->
+		printf("VIOLATED: -ENOMEM, but there is memory\n"); assert(false)
+	:: else
+	fi
+}
+
 /* Entries of tables. What goes into a table has to be where *pmd leads to. */
 
 inline __set_pte(p, table, i, val)
@@ -399,6 +428,7 @@ inline clear_huge_pmd(p)
 inline done()
 {
 	atomic {
+		assert(rcu_nesting[_pid] == 0);
 		running--;
 		printf("done\n")
 	}

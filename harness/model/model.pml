@@ -7,9 +7,13 @@
 #if defined(UFFD_COPY) || defined(UFFD_POISON)
 #define MFILL
 #endif
+#if defined(UFFD_MOVE_TO) || defined(UFFD_MOVE_FROM)
+#define MOVE_PAGES
+#endif
 #include "mm.pml"
 #include "khugepaged.pml"
 #include "memory.pml"
+#include "alloc.pml"
 #include "install.pml"
 #include "mremap.pml"
 
@@ -39,7 +43,11 @@ init {
 		ptes[at(1, 1)] = ENTRY1;
 		wanted[at(OLD, 0)] = ENTRY0;
 		wanted[at(OLD, 1)] = ENTRY1;
+#ifdef HAS_ANON_VMA
+		anon_vma[OLD] = true;	/* private pages elsewhere */
+#else
 		anon_vma[OLD] = (ENTRY0 == ANON || ENTRY1 == ANON);
+#endif
 		vma_uffd_wp[OLD] = (ENTRY0 == UFFD_WP || ENTRY1 == UFFD_WP);
 		vma_maybe_guard[OLD] = (ENTRY0 == GUARD || ENTRY1 == GUARD);
 #endif
@@ -68,6 +76,27 @@ init {
 #ifdef UFFD_POISON
 		running++; run mfill_atomic(1, POISON);
 #endif
+#ifdef PRIVATE_WRITE
+		running++; run do_wp_page(0);
+#endif
+#ifdef INSERT_PAGE
+		running++; run insert_page(0);
+#endif
+#ifdef UFFD_MOVE_TO
+		/* from NEW, which has a private page */
+		state[2] = in_use;
+		nr_ptes++;
+		pmd[NEW] = 2;
+		ptes[at(2, 0)] = ANON;
+		wanted[at(NEW, 0)] = ANON;
+		running++; run move_pages_ptes(OLD, NEW);
+#endif
+#ifdef UFFD_MOVE_FROM
+		running++; run move_pages_ptes(NEW, OLD);
+#endif
+#ifdef FORK
+		running++; run copy_pte_range();
+#endif
 #ifdef MREMAP
 		running++; run move_page_tables();
 #endif
@@ -85,6 +114,11 @@ init {
 		i = 1;
 		do
 		:: i <= TABLES ->
+			if
+			:: locked[i] || locked[pml] ->
+				printf("VIOLATED: a lock is not released\n"); assert(false)
+			:: else
+			fi;
 			if
 			:: state[i] == in_use && !connected(OLD, i) && !connected(NEW, i) ->
 				printf("VIOLATED: a table is leaked\n"); assert(false)

@@ -40,10 +40,10 @@ inline move_pte(e, old_pte, new_pte, pte)
 	fi
 }
 
-#ifdef MOVE_PTES_PMD_SAME
-#define new_pmd_same(pmdval) (pmd[NEW] == (pmdval))
-#else
+#ifdef MOVE_PTES_AS_IN_BASE
 #define new_pmd_same(pmdval) true
+#else
+#define new_pmd_same(pmdval) (pmd[NEW] == (pmdval))
 #endif
 
 /* moved stays false for -EAGAIN */
