@@ -211,6 +211,8 @@ class Console(unittest.TestCase):
         bad = "[ 1.0] mm/pgtable-generic.c:56: bad pmd 0000000012345678(1)\n"
         good = console + announce + bad + bad
         self.assertEqual(failures(good, port), [])
+        folded = bad.replace("bad pmd", "bad pgd")
+        self.assertEqual(failures(console + announce + bad + folded, port), [])
         for text in (good + bad, bad + console + announce + bad,
                      good + bad.replace("pmd", "pud"), console + announce + bad,
                      good + bad.replace(": bad pmd", ": BUG: Bad page state")):
@@ -294,12 +296,14 @@ class Config(unittest.TestCase):
                 if c.result == "fail"]
 
     def test_shown(self) -> None:
-        self.assertEqual(self.proof("page=4096", "split=pte",
-                                    "example_simple_test"), [])
+        self.assertEqual(self.proof("page=4096", "split=pte", "page>=4096",
+                                    "page>=16", "example_simple_test"), [])
 
     def test_not_shown(self) -> None:
         for item, said in (("page=65536", "proof page=65536: page=4096"),
                            ("page=40960", "proof page=40960: page=4096"),
+                           ("page>=4097", "proof page>=4097: page=4096"),
+                           ("split>=1", "proof split>=1: split=pte"),
                            ("levels=3", "proof levels=3: no levels was said"),
                            ("example_skip_test",
                             "proof example_skip_test: it did not pass"),
