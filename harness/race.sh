@@ -7,7 +7,8 @@
 # out:  build/cells/CELL-race/, the verdicts on stdout
 # exit: 0 nothing was lost, leaked or left behind; 1 something was
 #
-# user/pgtable_race.c in the guest, with the kernel and the machine of the cell.
+# The series' selftest pgtable_race, alone and for longer than in the cells that have
+# it among others, with the kernel and the machine of the cell.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/lib.sh"
@@ -18,28 +19,22 @@ DURATION=${DURATION:-10}
 
 # The cells, with another test: what is no option of the kernel's on its command line
 # becomes a variable of init's environment.
-make_cells()
+# shellcheck disable=SC2034,SC2317 # derive_cells calls it, and reads what it sets
+race_line()
 {
-	awk -F'\t' -v OFS='\t' -v seconds="$DURATION" '
-	/^#/ || NF < 2 || $1 == "cell" { print; next }
-	{
-		$1 = $1 "-race"
-		$7 = $7 " PGTABLE_RACE_SECONDS=" seconds
-		$10 = $14 = "-"
-		$11 = "pgtable_race"
-		$12 += 4 * seconds + 600
-		print
-	}' "$HARNESS/cells.tsv" | put "$BUILD/race.tsv"
-	export CELLS_TSV=$BUILD/race.tsv
+	[ -n "$CELL_qemu" ] || die "$CELL_cell: is only built: $CELL_shows"
+	CELL_cell+=-race
+	CELL_append+=" PGTABLE_RACE_SECONDS=$DURATION"
+	CELL_suites='' CELL_proof=''
+	CELL_user=pgtable_race
+	CELL_timeout=$((CELL_timeout + 4 * DURATION + 600))
 }
 
 [ $# = 0 ] || die "race.sh takes no arguments, but CELLS=\"NAME …\" and DURATION=SECONDS"
 [[ $DURATION =~ ^[1-9][0-9]*$ ]] || die "DURATION=$DURATION: not a number of seconds"
-for cell in $CELLS; do
-	load_cell "$cell"
-done
 mkdir -p "$BUILD"
-make_cells
+# shellcheck disable=SC2086 # a list of words
+derive_cells "$BUILD/race.tsv" race_line $CELLS
 bad=0
 for cell in $CELLS; do
 	"$HARNESS/cell.sh" "$cell-race" || bad=1

@@ -6,7 +6,8 @@
 #       another), its uapi headers; the cell's lists of suites and selftests, of
 #       which those that the kernel does not have are in harness/user
 # out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run
-#       build/cells/CELL/disk.img: an empty ext4, when there are selftests
+#       build/cells/CELL/disk.img: an empty ext4, when there are selftests; swap.img,
+#       for the one of them that swaps
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
 # All of it is static, so that neither a loader nor a libc has to come along.
@@ -29,6 +30,7 @@ LOG=$CELL_OUT/user.log
 need "$CC" "${CELL_packages%% *}"
 need cpio cpio
 need mkfs.ext4 e2fsprogs
+need mkswap util-linux
 
 inputs()
 {
@@ -44,8 +46,15 @@ run()
 	die "$CELL_cell: building userspace failed: see $LOG"
 }
 
+# What a test is linked with, apart from what all are: $(OUTPUT)/TEST: FILE.c …
+shared_sources()
+{
+	sed -nE "s|^\\\$\\(OUTPUT\\)/$1: (.*\.c)$|\\1|p" "$MM/Makefile"
+}
+
 # As the selftests' Makefile has it, for one test, and where it does it: the
 # names of the files are in what a failed test says.
+# shellcheck disable=SC2046 # names of files in the tree
 build_selftest()
 {
 	local src=$1.c
@@ -59,7 +68,7 @@ build_selftest()
 		-isystem "$UAPI/usr/include" \
 		-isystem "$CELL_SRC/tools/include/uapi" -I "$CELL_SRC" \
 		-o "$CELL_OUT/rootfs/bin/$1" "$src" \
-		vm_util.c hugepage_settings.c -lrt -lpthread -lm
+		vm_util.c hugepage_settings.c $(shared_sources "$1") -lrt -lpthread -lm
 }
 
 build_root()
@@ -79,12 +88,20 @@ build_root()
 	tr , '\n' <<<"$CELL_user" >"$CELL_OUT/rootfs/selftests"
 }
 
-# Sparse, and QEMU never writes to it: it costs next to nothing.
-make_disk()
+# A file system, and something to swap to, which is made for a page size. Sparse, and
+# QEMU never writes to them: they cost next to nothing.
+make_disks()
 {
-	rm -f "$CELL_OUT/disk.img"
+	local shift
+
+	rm -f "$CELL_OUT"/{disk,swap}.img*
 	run mkfs.ext4 -q -F -b 4096 "$CELL_OUT/disk.img.new" 512M
 	mv "$CELL_OUT/disk.img.new" "$CELL_OUT/disk.img"
+	[[ ,$CELL_user, = *,pgtable_race,* ]] || return 0
+	shift=$(sed -n 's/^CONFIG_PAGE_SHIFT=//p' "$CELL_KOUT/.config" 2>/dev/null) || true
+	run truncate -s 64M "$CELL_OUT/swap.img.new"
+	run mkswap -p $((1 << ${shift:-12})) "$CELL_OUT/swap.img.new"
+	mv "$CELL_OUT/swap.img.new" "$CELL_OUT/swap.img"
 }
 
 lock "user-$CELL_cell"
@@ -107,7 +124,7 @@ rm -rf "$STAMP" "$CELL_OUT/rootfs"
 build_root
 (cd "$CELL_OUT/rootfs" && find . | sort | cpio -o -H newc --quiet -R 0:0) |
 	put "$CELL_OUT/initramfs.cpio"
-[ -z "$CELL_user" ] || make_disk
+[ -z "$CELL_user" ] || make_disks
 mv "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs"
 mv "$STAMP.new" "$STAMP"
 say user "$CELL_cell: built"

@@ -22,8 +22,8 @@
  * the filler measures (see pgtable_bytes()).
  *
  * Regular files need a directory on a file system with PMD-sized folios, named
- * by PGTABLE_RETRACT_DIR. Without it the current directory, /tmp and /var/tmp
- * are tried.
+ * by PGTABLE_TEST_DIR. Without it the current directory, /tmp and /var/tmp are
+ * tried.
  */
 
 #define _GNU_SOURCE
@@ -32,11 +32,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <linux/limits.h>
-#include <linux/magic.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,45 +42,33 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-#include "hugepage_settings.h"
+#include "pgtable_common.h"
 #include "vm_util.h"
 
-#define DIR_VARIABLE	"PGTABLE_RETRACT_DIR"
 #define MAX_RANGES	3
 #define MIN_RANGES	2	/* one to be special, one to be ordinary */
 #define NR_FILLER	16
 #define NR_SLOTS	4
 #define COLLAPSE_SLOT	3	/* used by collapse() only */
 #define NR_MAPPERS	3
+#define PRIVATE_SEED	1
 #define RACE_MSECS	250
 #define TEST_SECONDS	180	/* emulated machines are slow */
 
 /* The machine, found out once in main(). */
-static unsigned long page_size;
-static unsigned long pmd_size;
 static unsigned long table_bytes;
 static unsigned int nr_ranges;
 static size_t file_size;
 static char *arena, *arena_end;
-static __u64 *page_buf;
+static char *page_buf;
 static const char *no_test_reason;
 
 /* State of a process that has registered a mapping with userfaultfd. */
 static int uffd = -1;
 static bool uffd_async;
-
-static sigjmp_buf access_failed;
-
-enum backing {
-	BACKED_BY_SHMEM,
-	BACKED_BY_FILE,
-};
 
 /* A process of its own that maps the file and does what it is asked to. */
 struct mapper {
@@ -94,13 +79,13 @@ struct mapper {
 
 /* What the test shares with its mappers after they have been forked. */
 struct shared {
-	__u64 seed;			/* of the file's contents */
+	unsigned long version;		/* of the file's contents */
 	/* race_with_collapse() */
 	bool stop;
 	unsigned int ready;		/* rounds that the mapper has prepared */
 	unsigned int started;		/* collapses that have begun */
 	unsigned int finished;		/* collapses that are over */
-	__u64 collapse_nsecs;		/* how long the last one took */
+	unsigned long long collapse_usecs; /* how long the last one took */
 };
 
 struct test_file {
@@ -142,26 +127,11 @@ static long failed(const char *what)
 	return -err;
 }
 
-static __u64 now_nsecs(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 /* Counting tables */
 
 static long vm_pte_kb(void)
 {
-	static char buf[4096];
-	char *line;
-
-	if (!read_file("/proc/self/status", buf, sizeof(buf)))
-		return -1;
-
-	line = strstr(buf, "VmPTE:");
-	return line ? strtol(line + strlen("VmPTE:"), NULL, 10) : -1;
+	return proc_kb("/proc/self/status", "VmPTE:");
 }
 
 static void map_filler(void)
@@ -239,9 +209,7 @@ static long map_for_uffd(struct test_file *file, char *addr, long arg)
 
 static long unmap(struct test_file *file, char *addr, long arg)
 {
-	if (mmap(addr, MAX_RANGES * pmd_size, PROT_NONE,
-		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		 -1, 0) == MAP_FAILED)
+	if (!reserve(addr, MAX_RANGES * pmd_size))
 		return failed("unmapping the file");
 	return 0;
 }
@@ -253,37 +221,38 @@ static long touch(struct test_file *file, char *addr, long arg)
 	return 0;
 }
 
-static void fill_page_buf(struct test_file *file, long index)
+static unsigned long file_seed(struct test_file *file, long index)
 {
-	__u64 offset = (__u64)index * page_size;
-	unsigned int i;
-
-	for (i = 0; i < page_size / sizeof(*page_buf); i++)
-		page_buf[i] = (offset + i + file->shared->seed) *
-			      0x9e3779b97f4a7c15ULL;
+	return page_seed(index, file->shared->version);
 }
 
-static long compare(struct test_file *file, char *addr,
-		    long nr_pages, long skip)
+/* Is the page what @seed makes of one? */
+static long compare(char *addr, unsigned long seed, const char *what, long nr)
 {
-	long i;
+	struct difference diff;
 
-	for (i = 0; i < nr_pages; i++) {
-		if (i == skip)
-			continue;
-		fill_page_buf(file, i);
-		if (memcmp(addr + i * page_size, page_buf, page_size)) {
-			ksft_print_msg("page %ld is not the file's\n", i);
-			return -EIO;
-		}
-	}
-	return 0;
+	if (!compare_page(addr, seed, &diff))
+		return 0;
+	ksft_print_msg("%s page %ld was lost\n", what, nr);
+	return -EIO;
+}
+
+static long compare_file(struct test_file *file, char *addr,
+			 long nr_pages, long skip)
+{
+	long i, ret = 0;
+
+	for (i = 0; i < nr_pages && !ret; i++)
+		if (i != skip)
+			ret = compare(addr + i * page_size, file_seed(file, i),
+				      "the file's", i);
+	return ret;
 }
 
 /* Byte for byte what has been written to the file, but for page @skip? */
 static long contents(struct test_file *file, char *addr, long skip)
 {
-	return compare(file, addr, file_size / page_size, skip);
+	return compare_file(file, addr, file_size / page_size, skip);
 }
 
 /* Are exactly @nr ranges of the mapping at @addr mapped by a PMD entry? */
@@ -329,12 +298,7 @@ static void mapper_loop(struct test_file *file, int request_fd, int answer_fd)
 	struct request request;
 	long answer;
 
-	/* The handlers that restore the settings are the parent's business */
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
-	signal(SIGQUIT, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	become_child();
 	while (read(request_fd, &request, sizeof(request)) == sizeof(request)) {
 		answer = request.fn(file, request.addr, request.arg);
 		if (write(answer_fd, &answer, sizeof(answer)) != sizeof(answer))
@@ -406,7 +370,7 @@ static void spawn(struct __test_metadata *_metadata, struct test_file *file,
 
 static long write_page(struct test_file *file, int fd, long index)
 {
-	fill_page_buf(file, index);
+	fill_page(page_buf, file_seed(file, index));
 	if (pwrite(fd, page_buf, page_size, index * page_size) == page_size)
 		return 0;
 	return failed("writing the file");
@@ -442,7 +406,7 @@ static long rewrite(struct test_file *file)
 	if (fd < 0)
 		return failed("opening the file for writing");
 
-	file->shared->seed++;
+	file->shared->version++;
 	if (ftruncate(fd, 0) || ftruncate(fd, file_size))
 		ret = failed("truncating the file");
 	else
@@ -482,37 +446,6 @@ static long split(struct test_file *file)
 	return split_ranges(file, 0, nr_ranges);
 }
 
-/* Memory can get too fragmented for a huge page when it is small. */
-static void defragment(void)
-{
-	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, "1", 1) != 1)
-		failed("defragmenting memory");
-	close(fd);
-}
-
-static long try_collapse(char *addr, size_t len)
-{
-	unsigned int tries;
-	long ret;
-
-	for (tries = 0; tries < 50; tries++) {
-		if (!madvise(addr, len, MADV_COLLAPSE))
-			return 0;
-		ret = -errno;
-		if (ret == -ENOMEM)
-			defragment();
-		else if (ret != -EAGAIN)
-			break;
-		/* Another CPU may hold a reference to a page for a moment. */
-		usleep(2000);
-	}
-	return ret;
-}
-
 /*
  * Collapse the file through a mapping that nobody has read from: the tables of
  * all others are left to retract_page_tables() alone. (For the mapping given to
@@ -541,23 +474,6 @@ static long collapse(struct test_file *file)
 	return ret;
 }
 
-static int create_in(const char *dir)
-{
-	char path[PATH_MAX];
-	struct statfs fs;
-	int fd;
-
-	if (statfs(dir, &fs) || fs.f_type == TMPFS_MAGIC)
-		return -1;
-	if (snprintf(path, sizeof(path), "%s/pgtable_retract_XXXXXX",
-		     dir) >= sizeof(path))
-		return -1;
-	fd = mkstemp(path);
-	if (fd >= 0)
-		unlink(path);
-	return fd;
-}
-
 static long populate(struct test_file *file)
 {
 	if (ftruncate(file->fd, file_size))
@@ -565,43 +481,25 @@ static long populate(struct test_file *file)
 	return write_pages(file, file->fd);
 }
 
-/* A regular file in @dir, if files there can be collapsed. */
-static bool open_file(struct test_file *file, const char *dir)
+/* Regular files are collapsed without anybody who could write to them. */
+static int prepare_file(int fd, void *arg)
 {
-	int fd;
+	struct test_file *file = arg;
 
-	file->fd = create_in(dir);
-	if (file->fd < 0)
-		return false;
-
-	fd = -1;
-	if (!populate(file))
-		fd = open_again(file, O_RDONLY);
-	close(file->fd);
 	file->fd = fd;
-	if (fd < 0)
-		return false;
+	if (populate(file))
+		file->fd = -1;
+	else
+		file->fd = open_again(file, O_RDONLY);
+	close(fd);
+	if (file->fd < 0)
+		return -1;
 
 	if (!collapse_ranges(file, 0, 1) && !rewrite(file))
-		return true;
-	close(fd);
+		return file->fd;
+	close(file->fd);
 	file->fd = -1;
-	return false;
-}
-
-static bool find_file(struct test_file *file)
-{
-	static const char * const dirs[] = { ".", "/tmp", "/var/tmp" };
-	const char *dir = getenv(DIR_VARIABLE);
-	unsigned int i;
-
-	if (dir && *dir)
-		return open_file(file, dir);
-
-	for (i = 0; i < ARRAY_SIZE(dirs); i++)
-		if (open_file(file, dirs[i]))
-			return true;
-	return false;
+	return -1;
 }
 
 /* Fixtures */
@@ -618,10 +516,10 @@ static void set_up(struct __test_metadata *_metadata, struct test_file *file,
 	file->shared = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_TRUE(file->shared != MAP_FAILED);
-	file->shared->seed = getpid();
+	file->shared->version = getpid();
 
 	if (backing == BACKED_BY_FILE) {
-		if (!find_file(file))
+		if (find_file(prepare_file, file) < 0)
 			SKIP(return, "no directory with collapsible files, see "
 			     DIR_VARIABLE);
 		return;
@@ -875,20 +773,8 @@ static long map_parts(struct test_file *file, char *addr, long arg)
 	if (ret)
 		return ret;
 
-	memset(addr + pmd_size / 2, 'a', page_size);
-	memset(addr + pmd_size, 'b', page_size);
-	return 0;
-}
-
-static long is_filled(const char *addr, char with)
-{
-	unsigned long i;
-
-	for (i = 0; i < page_size; i++)
-		if (addr[i] != with) {
-			ksft_print_msg("a page of '%c' was lost\n", with);
-			return -EIO;
-		}
+	fill_page(addr + pmd_size / 2, PRIVATE_SEED);
+	fill_page(addr + pmd_size, PRIVATE_SEED + 2);
 	return 0;
 }
 
@@ -897,13 +783,13 @@ static long check_parts(struct test_file *file, char *addr, long arg)
 	char *askew = addr + pmd_size + page_size;
 	long ret;
 
-	ret = compare(file, addr, pmd_size / 2 / page_size, -1);
+	ret = compare_file(file, addr, pmd_size / 2 / page_size, -1);
 	if (!ret)
-		ret = compare(file, askew, pmd_size / page_size, -1);
+		ret = compare_file(file, askew, pmd_size / page_size, -1);
 	if (!ret)
-		ret = is_filled(addr + pmd_size / 2, 'a');
+		ret = compare(addr + pmd_size / 2, PRIVATE_SEED, "anonymous", 0);
 	if (!ret)
-		ret = is_filled(addr + pmd_size, 'b');
+		ret = compare(addr + pmd_size, PRIVATE_SEED + 2, "anonymous", 1);
 	return ret;
 }
 
@@ -936,40 +822,9 @@ TEST_F_TIMEOUT(pgtable_retract, part_of_a_table, TEST_SECONDS)
 
 /* What must survive: install_*() makes item() special, check_*() looks at it */
 
-static void handle_signal(int sig)
-{
-	siglongjmp(access_failed, sig);
-}
-
-/* Access a byte. 0, or the signal that came of it. */
-static int access_signal(char *addr, bool write)
-{
-	struct sigaction act = {
-		.sa_handler = handle_signal,
-		.sa_flags = SA_NODEFER,
-	};
-	int sig;
-
-	sigaction(SIGSEGV, &act, NULL);
-	sigaction(SIGBUS, &act, NULL);
-
-	sig = sigsetjmp(access_failed, 0);
-	if (!sig) {
-		if (write)
-			__atomic_store_n(addr, 'x', __ATOMIC_RELAXED);
-		else
-			FORCE_READ(*addr);
-	}
-
-	act.sa_handler = SIG_DFL;
-	sigaction(SIGSEGV, &act, NULL);
-	sigaction(SIGBUS, &act, NULL);
-	return sig;
-}
-
 static long expect_signal(char *addr, bool write, int expected)
 {
-	int sig = access_signal(addr, write);
+	int sig = write ? poke(addr) : peek(addr);
 
 	if (sig == expected)
 		return 0;
@@ -980,13 +835,13 @@ static long expect_signal(char *addr, bool write, int expected)
 
 static long install_private(struct test_file *file, char *addr, long arg)
 {
-	memset(item(addr), 'p', page_size);
+	fill_page(item(addr), PRIVATE_SEED);
 	return 0;
 }
 
 static long check_private(struct test_file *file, char *addr, long arg)
 {
-	return is_filled(item(addr), 'p');
+	return compare(item(addr), PRIVATE_SEED, "the private", item_index());
 }
 
 static long install_guard(struct test_file *file, char *addr, long arg)
@@ -1007,20 +862,16 @@ static long check_guard(struct test_file *file, char *addr, long arg)
 static long register_uffd(struct test_file *file, char *addr,
 			  __u64 mode, __u64 features)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	struct uffdio_register reg = {
 		.range = { .start = (uintptr_t)addr, .len = file_size },
 		.mode = mode,
 	};
 
-	uffd = syscall(__NR_userfaultfd,
-		       O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	uffd = open_uffd(features);
 	if (uffd < 0) {
-		failed("userfaultfd");
-		return -EOPNOTSUPP;
+		ksft_print_msg("userfaultfd: %s\n", strerror(-uffd));
+		return uffd;
 	}
-	if (ioctl(uffd, UFFDIO_API, &api))
-		return errno == EINVAL ? -EOPNOTSUPP : failed("UFFDIO_API");
 	if (ioctl(uffd, UFFDIO_REGISTER, &reg))
 		return errno == EINVAL ? -EOPNOTSUPP :
 					 failed("UFFDIO_REGISTER");
@@ -1034,30 +885,17 @@ static void close_uffd(void)
 	uffd = -1;
 }
 
-/*
- * A write to a protected page of shmem shall be reported, here by SIGBUS. Of a
- * regular file only the asynchronous kind can be had, which lets the write
- * happen and remembers it: there look at the protection bit only.
- */
+/* Of a regular file only asynchronous write protection can be had. */
 static long install_wp_marker(struct test_file *file, char *addr, long arg)
 {
-	struct uffdio_writeprotect wp = {
-		.range = { .start = (uintptr_t)item(addr), .len = page_size },
-		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
-	};
-	__u64 features = UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-			    UFFD_FEATURE_SIGBUS;
+	__u64 features = UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_SIGBUS;
 	long ret;
 
 	uffd_async = file->backing == BACKED_BY_FILE;
 	if (uffd_async)
 		features = UFFD_FEATURE_WP_ASYNC;
 	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_WP, features);
-	if (ret)
-		return ret;
-	if (ioctl(uffd, UFFDIO_WRITEPROTECT, &wp))
-		return failed("UFFDIO_WRITEPROTECT");
-	return 0;
+	return ret ?: uffd_protect(uffd, item(addr), page_size, true);
 }
 
 static long install_wp_page(struct test_file *file, char *addr, long arg)
@@ -1069,20 +907,17 @@ static long install_wp_page(struct test_file *file, char *addr, long arg)
 static long check_wp(struct test_file *file, char *addr, long arg)
 {
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	__u64 marked, present;
+	const char *what;
 
 	if (pagemap < 0)
 		return failed("opening pagemap");
 
-	marked = pagemap_get_entry(pagemap, item(addr)) & PM_UFFD_WP;
-	FORCE_READ(*item(addr));
-	present = pagemap_get_entry(pagemap, item(addr)) & PM_UFFD_WP;
+	what = lost_protection(pagemap, item(addr), uffd_async);
 	close(pagemap);
-	if (!marked || !present) {
-		ksft_print_msg("write protection was lost\n");
-		return -EIO;
-	}
-	return uffd_async ? 0 : expect_signal(item(addr), true, SIGBUS);
+	if (!what)
+		return 0;
+	ksft_print_msg("%s\n", what);
+	return -EIO;
 }
 
 static long install_rwp(struct test_file *file, char *addr, long arg)
@@ -1109,7 +944,7 @@ static long install_rwp(struct test_file *file, char *addr, long arg)
 
 static long install_private_rwp(struct test_file *file, char *addr, long arg)
 {
-	memset(item(addr), 'p', page_size);
+	fill_page(item(addr), PRIVATE_SEED);
 	return install_rwp(file, addr, arg);
 }
 
@@ -1121,50 +956,37 @@ static long check_private_rwp(struct test_file *file, char *addr, long arg)
 /* A private page put beside the page cache, which no page lock holds back. */
 static long install_copy(struct test_file *file, char *addr, long arg)
 {
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)item(addr),
-		.src = (uintptr_t)page_buf,
-		.len = page_size,
-	};
 	unsigned int tries;
 	long ret;
 
-	memset(page_buf, 'p', page_size);
+	fill_page(page_buf, PRIVATE_SEED);
 	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_MISSING,
 			    UFFD_FEATURE_MISSING_SHMEM);
 	if (ret)
 		return ret;
 	/* It fails so when it loses the table that it has just made. */
 	for (tries = 0; tries < 10; tries++) {
-		if (!ioctl(uffd, UFFDIO_COPY, &copy))
-			return 0;
-		if (errno != EEXIST)
+		ret = uffd_copy(uffd, item(addr), page_buf);
+		if (ret != -EEXIST)
 			break;
 	}
-	return failed("UFFDIO_COPY");
+	return ret;
 }
 
 /* A marker in an empty entry, which nothing but the page table knows about. */
 static long install_poison(struct test_file *file, char *addr, long arg)
 {
-	struct uffdio_poison poison = {
-		.range = { .start = (uintptr_t)item(addr), .len = page_size },
-	};
 	long ret;
 
 	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_MISSING,
 			    UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_POISON);
-	if (ret)
-		return ret;
-	if (ioctl(uffd, UFFDIO_POISON, &poison))
-		return failed("UFFDIO_POISON");
-	return 0;
+	return ret ?: uffd_poison(uffd, item(addr));
 }
 
 /* SIGBUS, but some architectures do not tell this from other failed faults. */
 static long check_poison(struct test_file *file, char *addr, long arg)
 {
-	int sig = access_signal(item(addr), false);
+	int sig = peek(item(addr));
 
 	if (sig == SIGBUS || sig == SIGSEGV)
 		return 0;
@@ -1367,7 +1189,7 @@ static long race_round(struct test_file *file, const struct survivor *survivor,
 		       unsigned int round)
 {
 	struct shared *shared = file->shared;
-	__u64 until;
+	unsigned long long until;
 	long ret;
 
 	ret = survivor->map(file, slot(2), 0);
@@ -1378,8 +1200,8 @@ static long race_round(struct test_file *file, const struct survivor *survivor,
 	__atomic_store_n(&shared->ready, round, __ATOMIC_RELEASE);
 	if (!race_wait(shared, &shared->started, round))
 		return 1;
-	until = now_nsecs() + shared->collapse_nsecs * (round * 37 % 128) / 100;
-	while (now_nsecs() < until)
+	until = now_usecs() + shared->collapse_usecs * (round * 37 % 128) / 100;
+	while (now_usecs() < until)
 		;
 	ret = survivor->install(file, slot(2), 0);
 	race_wait(shared, &shared->finished, round);
@@ -1419,7 +1241,7 @@ TEST_F_TIMEOUT(pgtable_retract, late_arrivals, TEST_SECONDS)
 	struct mapper *mapper = &self->mappers[0];
 	struct shared *shared = file->shared;
 	unsigned int round = 0, collapsed = 0;
-	__u64 begin, end, late;
+	unsigned long long begin, end, late;
 	long start, ret = 0;
 
 	spawn(_metadata, file, self->mappers, 1);
@@ -1427,19 +1249,19 @@ TEST_F_TIMEOUT(pgtable_retract, late_arrivals, TEST_SECONDS)
 	ASSERT_TRUE(tell(mapper, race_with_collapse, NULL, 0));
 
 	/* Wait for the mapper to begin, but not for one that has given up. */
-	end = now_nsecs() + RACE_MSECS * 1000000ULL;
-	late = end + 20 * 1000000000ULL;
-	while (!ret && now_nsecs() < (round ? end : late)) {
+	end = now_usecs() + RACE_MSECS * 1000ULL;
+	late = end + 20 * 1000000ULL;
+	while (!ret && now_usecs() < (round ? end : late)) {
 		if (__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE) <= round) {
 			sched_yield();
 			continue;
 		}
 		round++;
-		begin = now_nsecs();
+		begin = now_usecs();
 		__atomic_store_n(&shared->started, round, __ATOMIC_RELEASE);
 		if (!collapse_ranges(file, 1, 1))
 			collapsed++;
-		shared->collapse_nsecs = now_nsecs() - begin;
+		shared->collapse_usecs = now_usecs() - begin;
 		ret = split_ranges(file, 1, 1);
 		__atomic_store_n(&shared->finished, round, __ATOMIC_RELEASE);
 	}
@@ -1455,39 +1277,10 @@ TEST_F_TIMEOUT(pgtable_retract, late_arrivals, TEST_SECONDS)
 
 /* The machine */
 
-/* Do not disturb us, and begin with small pages. */
-static void use_small_pages(void)
-{
-	struct thp_settings settings;
-	unsigned int i;
-
-	thp_save_settings();
-	thp_read_settings(&settings);
-	settings.thp_enabled = THP_NEVER;
-	settings.shmem_enabled = SHMEM_NEVER;
-	for (i = 0; i < NR_ORDERS; i++) {
-		settings.hugepages[i].enabled = THP_NEVER;
-		settings.shmem_hugepages[i].enabled = SHMEM_NEVER;
-	}
-	thp_push_settings(&settings);
-}
-
-static unsigned long available_kb(void)
-{
-	static char buf[4096];
-	char *line;
-
-	if (!read_file("/proc/meminfo", buf, sizeof(buf)))
-		return 0;
-
-	line = strstr(buf, "MemAvailable:");
-	return line ? strtoul(line + strlen("MemAvailable:"), NULL, 10) : 0;
-}
-
 /* The file, a huge page to collapse into, and as much for everything else. */
-static bool fits(unsigned int nr)
+static const char *too_large(unsigned int nr)
 {
-	return available_kb() / 1024 >= (nr + 2) * (pmd_size >> 20) + 16;
+	return lack_of_memory((nr + 2) * (pmd_size >> 20) + 16);
 }
 
 static void make_arena(void)
@@ -1495,12 +1288,7 @@ static void make_arena(void)
 	size_t len = (2 + NR_FILLER + NR_SLOTS * MAX_RANGES) * pmd_size;
 	char *last;
 
-	arena = mmap(NULL, len + pmd_size, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (arena == MAP_FAILED)
-		ksft_exit_fail_perror("mmap of the arena");
-
-	arena = (char *)(((uintptr_t)arena + pmd_size - 1) & ~(pmd_size - 1));
+	arena = reserve_arena(len);
 	arena_end = arena + len;
 	last = arena_end - pmd_size;
 	if (mprotect(arena, page_size, PROT_READ | PROT_WRITE) ||
@@ -1528,32 +1316,18 @@ static void measure_table(void)
 /* NULL, or why nothing can be tested here. */
 static const char *set_up_machine(void)
 {
-	static char reason[128];
+	const char *reason = find_page_sizes();
 
-	page_size = getpagesize();
-	if (!thp_available())
-		return "this kernel has no transparent huge pages";
-	pmd_size = read_pmd_pagesize();
-	if (!pmd_size)
-		return "PMD-sized huge pages are not available";
-	if (geteuid())
-		return "only root can change the huge page settings";
-	/* Nothing to do is a success, an unknown advice an error. */
-	if (madvise(NULL, 0, MADV_COLLAPSE))
-		return "this kernel has no MADV_COLLAPSE";
+	if (reason)
+		return reason;
 	if (vm_pte_kb() < 0)
 		return "/proc/self/status has no VmPTE";
 
 	/* Two show the same as four, when they are so large. */
 	nr_ranges = pmd_size >> 20 > 16 ? MIN_RANGES : MAX_RANGES;
-	for (; !fits(nr_ranges); nr_ranges--) {
-		if (nr_ranges > MIN_RANGES)
-			continue;
-		snprintf(reason, sizeof(reason),
-			 "%lu MiB are too little memory for huge pages of %lu MiB",
-			 available_kb() / 1024, pmd_size >> 20);
-		return reason;
-	}
+	while ((reason = too_large(nr_ranges)))
+		if (nr_ranges-- == MIN_RANGES)
+			return reason;
 	file_size = nr_ranges * pmd_size;
 
 	page_buf = malloc(page_size);

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0
+"""clean.sh: what it drops, what it says, and what it refuses to drop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import unittest
+
+from common import Repo, patch
+
+
+class Clean(Repo):
+    imported = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.build = self.root / "build"
+
+    def generated(self) -> None:
+        """Some of what there may be, with two MiB to be named."""
+        for path in ("kernel/x86_64/vmlinux", "cells/x86_64/result.tsv", "bench/a.tsv",
+                     "regress/arm64/base/vmlinux", "mutants/x86_64/vmlinux",
+                     "windows/x86_64/vmlinux", "report.html", ".parallel/tmp/x"):
+            self.write(f"build/{path}", "x")
+        (self.build / "kernel/x86_64/vmlinux").write_bytes(b"x" * (2 << 20))
+
+    def left(self) -> set[str]:
+        return {name for name in os.listdir(self.build) if not name.startswith(".lock-")}
+
+    def test_keeps_base_and_tree(self) -> None:
+        self.ok("tree.sh")
+        kept = self.left() - {"base.log"}
+        self.generated()
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        said = self.ok("clean.sh")
+        self.assertEqual(self.left(), kept)
+        self.assertRegex(said, r"(?m)^ *2 MiB  kernel$")
+        self.assertRegex(said, r"(?m)^ *2 MiB  dropped in all$")
+        self.assertNotIn("report.html", said, "too small to be named")
+        self.assertEqual((self.tree / "mm/memory.c").read_text(), "int work;\n")
+        self.ok("tree.sh")
+
+    def test_work_trees_of_scripts_go(self) -> None:
+        self.ok("tree.sh")
+        self.git("worktree", "add", "-q", "--detach", str(self.build / "walk-tree"))
+        self.ok("clean.sh")
+        self.assertNotIn("walk-tree", self.git("worktree", "list"))
+
+    def test_nothing_there(self) -> None:
+        shutil.rmtree(self.build)
+        self.assertEqual(self.ok("clean.sh"), "")
+        self.assertEqual(self.ok("clean.sh", "all"), "")
+        self.build.mkdir()
+        self.assertEqual(self.ok("clean.sh"), "")
+
+    def test_all(self) -> None:
+        self.ok("tree.sh")
+        self.generated()
+        self.assertIn("dropped in all", self.ok("clean.sh", "all"))
+        self.assertFalse(self.build.exists())
+
+    def refuses(self, *words: str) -> None:
+        error = self.fails("clean.sh", "all")
+        for word in words:
+            self.assertIn(word, error)
+        self.assertTrue((self.tree / "mm/memory.c").exists())
+
+    def test_uncommitted_work(self) -> None:
+        self.ok("tree.sh")
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        self.refuses("build/tree has uncommitted changes")
+        self.ok("clean.sh", "all", FORCE="1")
+        self.assertFalse(self.build.exists())
+
+    def test_commits_that_patches_does_not_have(self) -> None:
+        self.ok("tree.sh")
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        self.git("commit", "-qam", "mm: work")
+        self.refuses("branch series ", "make refresh")
+        self.git("checkout", "-q", "-b", "other")
+        self.git("branch", "-q", "-f", "series", "HEAD~1")
+        self.refuses("branch other ")
+
+    def test_refreshed_commits_are_no_work(self) -> None:
+        self.ok("tree.sh")
+        (self.tree / "mm/other.c").write_text(
+            (self.tree / "mm/other.c").read_text().replace("other_1;", "one;"))
+        self.git("commit", "-qam", "mm: work\n\nIts body.")
+        self.ok("refresh.sh")
+        self.ok("clean.sh", "all")
+
+    def test_series_that_was_changed_is_no_work(self) -> None:
+        self.ok("tree.sh")
+        self.store("0003-mm-last-line.patch",
+                   patch("mm: last line", "mm/memory.c", "line_40", "final", 40))
+        self.ok("clean.sh", "all")
+
+    def test_something_runs(self) -> None:
+        self.generated()
+        with open(self.build / ".lock-kernel-x86_64", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for args in ((), ("all",)):
+                self.assertIn("something is running in build/ (kernel-x86_64)",
+                              self.fails("clean.sh", *args))
+        self.assertTrue((self.build / "kernel/x86_64/vmlinux").exists())
+        self.ok("clean.sh")
+
+    def test_usage(self) -> None:
+        self.assertIn("usage: clean.sh [all]", self.fails("clean.sh", "some"))
+
+
+if __name__ == "__main__":
+    unittest.main()
