@@ -23,20 +23,15 @@ CELLS=${CELLS:-x86_64 i386-pae arm64 arm64-64k arm-lpae-highpte arm-highpte
 SIDES="base series"
 export ACCEL=tcg
 
-make_cells()
+# shellcheck disable=SC2034 # derive_cells calls it, and reads what it sets
+bench_line()
 {
-	awk -F'\t' -v OFS='\t' -v cells=" ${CELLS//[$'\n\t']/ } " '
-	/^#/ || NF < 2 || $1 == "cell" { print; next }
-	index(cells, " " $1 " ") {
-		gsub(/,(debug-vm|ptlock)/, "", $5)
-		sub(/-smp [0-9]+/, "-smp 1 -icount shift=0,sleep=off", $6)
-		$10 = "-"
-		$11 = "bench"
-		$12 = 1800
-		$14 = "-"
-		print
-	}' "$HARNESS/cells.tsv" | put "$OUT/cells.tsv"
-	export CELLS_TSV=$OUT/cells.tsv
+	CELL_fragments=${CELL_fragments//,debug-vm/}
+	CELL_fragments=${CELL_fragments//,ptlock/}
+	CELL_qemu=$(sed -E 's/-smp [0-9]+/-smp 1 -icount shift=0,sleep=off/' <<<"$CELL_qemu")
+	CELL_suites='' CELL_proof=''
+	CELL_user=bench
+	CELL_timeout=1800
 }
 
 # measure CELL SIDE: builds, boots, and prints the lines for CELL.tsv.
@@ -75,7 +70,8 @@ for cell in $CELLS; do
 done
 lock bench
 mkdir -p "$OUT"
-make_cells
+# shellcheck disable=SC2086 # a list of words
+derive_cells "$OUT/cells.tsv" bench_line $CELLS
 # shellcheck disable=SC2086 # a list of words
 "$HARNESS/deps.sh" $CELLS
 rev=$("$HARNESS/compose.sh")

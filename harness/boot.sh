@@ -122,6 +122,7 @@ say boot "$CELL_cell: $ACCEL, at most $CELL_timeout s"
 begin=$(date +%s)
 run_guest >"$CELL_OUT/ended"
 echo $(($(date +%s) - begin)) >"$CELL_OUT/seconds"
+echo "$ACCEL" >"$CELL_OUT/accel"
 printf %s "$CLEAR" >&2
 # What a part of the series cannot show, it does not have to.
 set -- --proof "$CELL_proof"

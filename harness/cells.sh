@@ -8,6 +8,8 @@
 #                    CELL_KOUT (kernel build) and CELL_OUT (everything else).
 #                    Dies on an unknown cell or an unreadable line.
 #   cell_names       all names, in the order of the file
+#   derive_cells FILE EDIT CELL...   writes a table of these cells, each as the function
+#                    EDIT left its CELL_<column>, and selects it as CELLS_TSV
 #   changed STAMP DIR...   is anything there younger than STAMP?
 #
 # Knobs:
@@ -21,6 +23,11 @@
 CELLS_TSV=${CELLS_TSV:-$HARNESS/cells.tsv}
 CELL_COLUMNS=(cell arch build cross fragments qemu append image virtio suites
 	user timeout packages proof shows)
+declare -A CELL_INDEX=()
+for name in "${CELL_COLUMNS[@]}"; do
+	CELL_INDEX[$name]=${#CELL_INDEX[@]}
+done
+unset name
 
 cell_lines()
 {
@@ -38,24 +45,29 @@ split_line()
 {
 	local at="$CELLS_TSV:$1" i
 
-	mapfile -t FIELDS < <(tr '\t' '\n' <<<"$2")
+	mapfile -t -d $'\t' FIELDS <<<"$2"
+	FIELDS[-1]=${FIELDS[-1]%$'\n'}
 	((${#FIELDS[@]} == ${#CELL_COLUMNS[@]})) ||
 		die "$at: ${#FIELDS[@]} columns instead of ${#CELL_COLUMNS[@]}: ${CELL_COLUMNS[*]}"
 	for i in "${!FIELDS[@]}"; do
 		[ -n "${FIELDS[i]}" ] ||
 			die "$at: column ${CELL_COLUMNS[i]} is empty: write - for nothing"
 	done
-	match "$at" 0 '^[a-z0-9][a-z0-9_-]*$' "a name of small letters, digits, - and _"
-	match "$at" 8 '^(device|pci|ccw|-)(,[a-z]+=\w+)*$' "device, pci or ccw, with properties after it"
-	match "$at" 11 '^[1-9][0-9]*$' "a number of seconds"
-	match "$at" 13 '^(-|\w+(=[^=, ]+)?(,\w+(=[^=, ]+)?)*)$' "a list of KEY=VALUE and tests"
+	match "$at" cell '^[a-z0-9][a-z0-9_-]*$' "a name of small letters, digits, - and _"
+	match "$at" virtio '^(device|pci|ccw|-)(,[a-z]+=\w+)*$' "device, pci or ccw, with properties after it"
+	match "$at" proof '^(-|\w+(=[^=, ]+|>=[0-9]+)?(,\w+(=[^=, ]+|>=[0-9]+)?)*)$' \
+		"a list of KEY=VALUE, KEY>=NUMBER and tests"
+	# What is only built never runs out of time.
+	[ "${FIELDS[CELL_INDEX[qemu]]} ${FIELDS[CELL_INDEX[timeout]]}" = '- -' ] ||
+		match "$at" timeout '^[1-9][0-9]*$' "a number of seconds"
 }
 
-# match WHERE COLUMN REGEX WHAT: the column, counted from 0, has to look so.
+# match WHERE COLUMN REGEX WHAT: the column has to look so.
 match()
 {
-	[[ ${FIELDS[$2]} =~ $3 ]] ||
-		die "$1: column ${CELL_COLUMNS[$2]}: '${FIELDS[$2]}' is not $4"
+	local value=${FIELDS[CELL_INDEX[$2]]}
+
+	[[ $value =~ $3 ]] || die "$1: column $2: '$value' is not $4"
 }
 
 # The whole file is checked, whichever cell is asked for: a bad line is most
@@ -80,6 +92,34 @@ load_cell()
 	[ -n "$found" ] ||
 		die "unknown cell '$1': the known ones are $(cell_names | paste -sd' ')"
 	cell_folders
+}
+
+tabbed()
+{
+	local IFS=$'\t'
+
+	echo "$*"
+}
+
+# EDIT sees empty what is - in the table, and may leave it so.
+derive_cells()
+{
+	local file=$1 edit=$2 cell i columns=("${CELL_COLUMNS[@]/#/CELL_}")
+
+	shift 2
+	(
+		tabbed "${CELL_COLUMNS[@]}"
+		for cell; do
+			load_cell "$cell"
+			"$edit"
+			for i in "${!columns[@]}"; do
+				FIELDS[i]=${!columns[i]:--}
+			done
+			tabbed "${FIELDS[@]}"
+		done
+	) >"$file.new"
+	mv "$file.new" "$file"
+	export CELLS_TSV=$file
 }
 
 # A kernel of another base must not be built over one of the default base.

@@ -4,8 +4,8 @@
 #
 # in:   harness/model/checks.tsv, or MODELS="NAME NAME ..." of it
 # out:  a line a check: what it must give, what it gave, states and transitions
-#       searched, seconds; build/model/NAME.trace for each counterexample; a last
-#       line "N checked, N wrong"
+#       searched, seconds, the same in build/model/NAME.tsv; build/model/NAME.trace for
+#       each counterexample; a last line "N checked, N wrong"
 # exit: 0 when each gave what it must; 1 otherwise
 #
 # A variant that must fail and holds is wrong, as is one that fails otherwise than
@@ -116,7 +116,7 @@ check()
 
 	must=$(column "$name" 2)
 	read -ra macros <<<"$(column "$name" 3)"
-	rm -f "$OUT/$name.trace" "$OUT/$name.log"
+	rm -f "$OUT/$name".{trace,log,tsv}
 	scratch "$OUT/$name"
 	cp "$MODEL"/*.pml "$OUT/$name/"
 	cd "$OUT/$name" || exit
@@ -133,6 +133,9 @@ check()
 		cp pan.out "$OUT/$name.log"
 		found="WRONG: ${found//"$PWD/pan.out"/"build/model/$name.log"}"
 	fi
+	# For report.py
+	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$must" "$found" "${states:--}" \
+		"${transitions:--}" $((SECONDS - start)) | put "$OUT/$name.tsv"
 	printf '%-22s %-32s %-44s %9s %11s %4d\n' "$name" "$must" "$found$steps" \
 		"${states:--}" "${transitions:--}" $((SECONDS - start))
 }

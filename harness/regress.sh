@@ -23,22 +23,16 @@ SUITES=(usercopy slub_test damon damon-operations damon-sysfs kasan kfence
 	lazy_mmu_mode)
 
 # The cells, with what the tests need, and without what is only in the series: 2 GiB
-# on two nodes, and a fragment that says more than debug-vm does. A busy host is no
-# reason for x86 to find its timer broken.
-make_cells()
+# on two nodes, and a fragment that says more than debug-vm does.
+# shellcheck disable=SC2034 # derive_cells calls it, and reads what it sets
+regress_line()
 {
-	awk -F'\t' -v OFS='\t' -v cells=" ${CELLS[*]} " '
-	/^#/ || NF < 2 || $1 == "cell" { print; next }
-	index(cells, " " $1 " ") {
-		gsub(/,(debug-vm|ptlock)/, "", $5)
-		$5 = $5 ",regress,regress-" $1
-		sub(/-m [0-9]+[GM]?/, "-m 2G", $6)
-		$7 = $7 " numa=fake=2" ($2 == "x86_64" ? " no_timer_check" : "")
-		$10 = $11 = "-"
-		$12 = 2400
-		print
-	}' "$HARNESS/cells.tsv" >"$OUT/cells.tsv"
-	export CELLS_TSV=$OUT/cells.tsv
+	CELL_fragments=${CELL_fragments//,debug-vm/}
+	CELL_fragments=${CELL_fragments//,ptlock/},regress,regress-$CELL_cell
+	CELL_qemu=$(sed -E 's/-m [0-9]+[GM]?/-m 2G/' <<<"$CELL_qemu")
+	CELL_append+=" numa=fake=2"
+	CELL_suites='' CELL_user='' CELL_proof=''
+	CELL_timeout=2400
 }
 
 # side CELL SIDE: selects the tree and the folders of one of the two kernels.
@@ -219,7 +213,7 @@ mkdir -p "$OUT"
 REV=$("$HARNESS/compose.sh")
 walk_tree "${REV% *}" "$OUT/base-tree" >/dev/null
 walk_tree "$(pgit -C "$(tree_dir)" rev-parse HEAD)" "$OUT/patched-tree" >/dev/null
-make_cells
+derive_cells "$OUT/cells.tsv" regress_line "${CELLS[@]}"
 for cell in "${CELLS[@]}"; do
 	build_tests "$cell"
 	for name in base patched; do

@@ -3,9 +3,13 @@
 """One page about all results on disk: cells by checks.
 
 in:   harness/cells.tsv (CELLS_TSV=FILE for another), build/cells/CELL/{result.tsv,
-      run.tsv,seconds,job.log}, the composed tip; BASE and LINUX as everywhere
-out:  build/report.md, build/report.html (one file, no scripts, nothing from outside)
-exit: 0 written, whatever the results are; 1 with one line that says why not
+      run.tsv,seconds,job.log}, the composed tip; BASE and LINUX as everywhere; what
+      others have left there: build/{mutants/*/outcome.tsv,model/*.tsv,
+      regress/report.tsv,bench/CELL.{tsv,size}}
+out:  build/report.md, build/report.html (one file, no scripts, nothing from outside);
+      --readme: the table of the cells in README.md as well, between its two comments
+exit: 0 written, whatever the results are; 1 with one line that says why not: for
+      README.md, every cell must have a result of the series as it is
 
 A cell without a result is shown as not run, and one whose result is of another tree
 than the series now gives is marked stale. What is in a section is in the function of
@@ -26,7 +30,12 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+import bench
+import regress
+
 ROOT = Path(__file__).resolve().parent.parent
+README_BEGIN = "<!-- the last full run, as harness/report.py --readme wrote it -->"
+README_END = "<!-- end of the last full run -->"
 
 # The groups of checks: kind of check, what its name looks like, heading. The first
 # that fits counts; userspace tests come by what they map, see group_of().
@@ -100,6 +109,7 @@ class Page:
     groups: list[tuple[str, str]]
     now: dict[str, str]  # base, tip, tree as they are now
     build: Path
+    end: str = ""  # of folders that are of another base
 
 
 def group_of(check: Check) -> tuple[str, str] | None:
@@ -188,7 +198,10 @@ def load_cell(columns: dict[str, str], folder: Path, now: dict[str, str]) -> Cel
         cell.when = cell.facts.get("date", "")
         cell.stale = is_stale(cell.facts, 0, now)
         if cell.state == "fail":
-            cell.reason = why_no_result(read(folder / "job.log"))
+            # Only job.sh leaves a log, and this may not have been its run.
+            alone = cell.facts.get("run") == "-"
+            cell.reason = f"run alone: make cell CELL={cell.name} says why" if alone \
+                else why_no_result(read(folder / "job.log"))
     if cell.state != "not run":
         cell.facts.setdefault("guest", read(folder / "seconds").strip() or "-")
     return cell
@@ -243,7 +256,7 @@ def load(build: Path, cells_tsv: Path) -> Page:
     now = current(build, base)
     cells = [load_cell(columns, build / "cells" / (columns["cell"] + end), now)
              for columns in read_cells(cells_tsv)]
-    return Page(cells, all_groups(cells), now, build)
+    return Page(cells, all_groups(cells), now, build, end)
 
 
 # --- the sections
@@ -258,11 +271,14 @@ def tag(name: str, text: str, **attributes: str) -> str:
     return f"<{name}{said}>{text}</{name}>"
 
 
-def table(head: list[str], rows: list[list[str]], kind: str = "") -> Section:
-    """A plain table of texts; the first column is what a row is about."""
+def table(head: list[str], rows: list[list[str]], kind: str = "",
+          mark: Callable[[list[str]], str] = lambda row: "") -> Section:
+    """A plain table of texts; the first column is what a row is about. mark: the
+    class of a row."""
     html = tag("tr", "".join(tag("th", escape(t), scope="col") for t in head))
     body = "".join(tag("tr", tag("th", escape(row[0]), scope="row")
-                       + "".join(tag("td", escape(t)) for t in row[1:]))
+                       + "".join(tag("td", escape(t), class_="long" * (len(t) > 40))
+                                 for t in row[1:]), class_=mark(row))
                    for row in rows)
     html = tag("div", tag("table", tag("thead", html) + tag("tbody", body)),
                class_=f"scroll {kind}".strip(), tabindex="0")
@@ -282,6 +298,10 @@ def summary(page: Page) -> Section:
         tag("span", f"{SIGN[states[word]]} {text}", class_=f"chip {css(states[word])}")
         for text, word in said)
         + (" " + tag("span", f"↻ {stale} stale", class_="chip stale") if stale else ""))
+    failed = [cell.name for cell in page.cells if cell.state == "fail"]
+    if failed:
+        html += tag("p", "failed: " + ", ".join(
+            tag("a", escape(name), href=f"#{name}") for name in failed))
     markdown = f"{len(page.cells)} cells: " + ", ".join(text for text, _ in said) + "."
     if stale:
         note = f"{stale} stale: the result is not of the tree that the series gives now."
@@ -325,7 +345,7 @@ def main_row(page: Page, cell: Cell) -> str:
     row = tag("th", name, scope="row", class_="cell")
     state = f"<b>{SIGN[cell.state]} {WORD[cell.state]}</b>"
     if cell.reason:
-        state += tag("small", "before the guest")
+        state += tag("small", escape(failed_in(cell)))
     if cell.stale:
         state += tag("small", "↻ stale", class_="stale")
     row += tag("td", state, class_=css(cell.state))
@@ -334,6 +354,12 @@ def main_row(page: Page, cell: Cell) -> str:
                    for key in ("build", "guest"))
     row += tag("td", escape(cell.columns.get("shows", "")), class_="shows")
     return tag("tr", row, class_="stale" if cell.stale else "")
+
+
+def failed_in(cell: Cell) -> str:
+    """The step that it did not get beyond."""
+    failed = cell.facts.get("failed", "-")
+    return failed if failed != "-" else "before the guest"
 
 
 def tally_html(tally: Tally) -> str:
@@ -393,7 +419,7 @@ def detail(cell: Cell) -> Section:
     parts = [
         ("shows", [cell.columns.get("shows", "").strip("-")]),
         ("failed", [describe(c) for c in cell.checks if c.result == "fail"]
-         or ([cell.reason] if cell.reason else [])),
+         or ([f"in {failed_in(cell)}: {cell.reason}"] if cell.reason else [])),
         ("it said", [c.detail for c in cell.checks if c.check == "config"]),
         ("proof", [" ".join(c.name for c in cell.checks
                             if c.check == "proof" and c.result == "pass")]),
@@ -475,32 +501,147 @@ def times(page: Page) -> Section:
     return table(["cell", "build, s", "guest, s", "when (UTC)"], rows, "narrow")
 
 
-def from_tsv(*files: str) -> Callable[[Page], Section]:
-    """A section that shows tables of others as they are, if they are there."""
-    def section(page: Page) -> Section:
-        html, markdown = "", ""
-        for pattern in files:
-            for path in sorted(page.build.glob(pattern)):
-                rows = [line.split("\t") for line in read(path).splitlines() if line]
-                if not rows:
-                    continue
-                wide = max(len(row) for row in rows)
-                rows = [row + [""] * (wide - len(row)) for row in rows]
-                title = str(path.relative_to(page.build))
-                text, lines = table(rows[0], rows[1:])
-                html += tag("h3", escape(title)) + text
-                markdown += f"### {title}\n\n{lines}\n\n"
-        return html, markdown.strip()
-    return section
+def one_liners(page: Page, pattern: str, columns: int) -> list[list[str]]:
+    """The rows of files with one line each: of several runs, if some ran again."""
+    rows = []
+    for path in sorted(page.build.glob(pattern)):
+        row = read(path).rstrip("\n").split("\t")
+        rows.append((row + [""] * columns)[:columns]
+                    + [time.strftime("%F %H:%M", time.gmtime(path.stat().st_mtime))])
+    return rows
+
+
+def count(rows: list[list[str]], good: Callable[[list[str]], bool], words: str) -> Section:
+    """How many are good and how many are not: words has a word for each."""
+    ok = sum(good(row) for row in rows)
+    said = [(n, word) for n, word in zip((ok, len(rows) - ok), words.split(","))]
+    text = ", ".join(f"{n} {word}" for n, word in said)
+    state = "pass" if ok == len(rows) else "fail"
+    return tag("p", tag("span", f"{SIGN[state]} {escape(text)}", class_=f"chip {state}")), text
+
+
+def mutants(page: Page) -> Section:
+    """Each broken variant, and what the test that must notice it said."""
+    rows = one_liners(page, "mutants/*/outcome.tsv", 5)
+    return judged(rows, ["mutant", "cell", "killed by", "result", "it said", "when (UTC)"],
+                  lambda row: row[3] == "killed", "killed,survived")
+
+
+def model(page: Page) -> Section:
+    """Each check of the model: what it must give, and gave."""
+    rows = one_liners(page, "model/*.tsv", 6)
+    return judged(rows, ["check", "must", "found", "states", "transitions", "s", "when (UTC)"],
+                  lambda row: row[1] == row[2], "as it must be,wrong")
+
+
+def judged(rows: list[list[str]], head: list[str], good: Callable[[list[str]], bool],
+           words: str) -> Section:
+    """A table with its count above; what is not good comes first."""
+    if not rows:
+        return "", ""
+    rows = sorted(rows, key=good)
+    html, markdown = table(head, rows, mark=lambda row: "" if good(row) else "fail")
+    said, text = count(rows, good, words)
+    return said + fold(f"all {len(rows)}", html, not all(map(good, rows))), \
+        f"{text}.\n\n{markdown}"
+
+
+def fold(title: str, html: str, is_open: bool = False) -> str:
+    return ("<details" + " open" * is_open + ">"
+            + tag("summary", escape(title)) + html + "</details>")
+
+
+def own_tests(page: Page) -> Section:
+    """The kernel's own tests: what regress.py wrote, the two sides beside each other."""
+    lines = [line.split("\t") for line in
+             read(page.build / f"regress{page.end}/report.tsv").splitlines()[1:]]
+    # Newlines within a detail are spaces there: seven columns, or cut short.
+    rows = [regress.Row(*(line + [""] * 7)[:3], line[3].split(", "), line[4].split(", "),
+                        *(line + [""] * 7)[5:7], "")
+            for line in lines if len(line) > 5]
+    if not rows:
+        return "", ""
+    compared = [row for row in rows
+                if regress.ABSENT not in row.base[:1] and row.verdict != "new"]
+    worse = sum(row.verdict == "worse" for row in rows)
+    text = f"{len(compared)} compared, {worse} worse"
+    state = "fail" if worse else "pass"
+    html = tag("p", tag("span", f"{SIGN[state]} {text}", class_=f"chip {state}"))
+    markdown = f"{text}. Passed / skipped / neither.\n\n"
+    sides, lines_md = side_by_side(rows)
+    html += fold("side by side: passed / skipped / neither", sides)
+    markdown += lines_md + "\n"
+    for said, title in OWN_TESTS.items():
+        mine = [[row.cell, row.test, row.line, regress.tell(row.base),
+                 regress.tell(row.patched), row.detail] for row in rows
+                if row.verdict == said and set(row.base + row.patched)
+                not in ({"pass"}, {"skip"})]
+        if mine:
+            some, md = table(["cell", "test", "line", "base", "series", "detail"], mine,
+                             mark=lambda row, said=said: "fail" * (said == "worse"))
+            html += fold(f"{title}: {len(mine)}", some, said == "worse")
+            if said != "same":
+                markdown += f"\n{title}:\n\n{md}\n"
+    return html, markdown.strip()
+
+
+OWN_TESTS = {"worse": "Worse", "flaky": "Not the same every time",
+             "better": "Better", "new": "Not on the base", "same": "Not passed on either"}
+
+
+def side_by_side(rows: list[regress.Row]) -> Section:
+    """A row a test, and for each cell both sides and what to say of them."""
+    cells = list(dict.fromkeys(row.cell for row in rows))
+    found: dict[tuple[str, str], list[regress.Row]] = {}
+    for row in rows:
+        found.setdefault((row.test, row.cell), []).append(row)
+    said = []
+    for test in dict.fromkeys(row.test for row in rows):
+        line = [test]
+        for cell in cells:
+            mine = found.get((test, cell))
+            line += ["-", "-", ""] if not mine else [
+                regress.counts(mine, "base"), regress.counts(mine, "patched"),
+                " ".join(word for word in ("worse", "flaky", "better")
+                         if any(row.verdict == word for row in mine))]
+        said.append(line)
+    head = ["test"] + [text for cell in cells for text in (f"{cell}: base", "series", "")]
+    return table(head, said, mark=lambda row: "fail" * ("worse" in " ".join(row[3::3])))
+
+
+def costs(page: Page) -> Section:
+    """What bench.sh measured, of the cells that were measured to the end."""
+    lines, sizes = [], {}
+    for path in sorted(page.build.glob("bench/*.size")):
+        try:
+            lines += bench.read_cell(path.parent, path.stem)
+            sizes[path.stem] = bench.size(path.parent, path.stem)
+        except (bench.Missing, ValueError, IndexError) as error:
+            print(f"note: left out: {path}: {error}", file=sys.stderr)
+    if not lines:
+        return "", ""
+    # What is bold there is what is more than noise.
+    rows = [[cell.strip() for cell in row.strip("| ").split("|")]
+            for row in bench.table(lines).splitlines()]
+    shown, _ = table([text.replace("difference", "difference, bold: more than noise")
+                      for text in rows[0]], rows[2:])
+    shown = re.sub(r"\*\*(.*?)\*\*", r"<b>\1</b>", shown)
+    size_rows = [[cell, str(old), str(new), f"{by:+d}"]
+                 for cell, (old, new, by) in sizes.items()]
+    sized, _ = table(["cell", "base, bytes", "series, bytes", "difference"], size_rows)
+    plot = tag("figure", bench.plot(lines))
+    return (sized + plot + fold(f"all {len(lines)} figures, instructions", shown),
+            bench.size_table(sizes) + "\n" + bench.table(lines).strip())
 
 
 # An empty section is left out.
 SECTIONS: list[tuple[str, Callable[[Page], Section]]] = [
     ("", summary),
     ("Cells by checks", main_table),
-    ("Mutants", from_tsv("mutants/result.tsv")),
-    ("The kernel's own tests, base and series", from_tsv("regress/report.tsv")),
-    ("What it costs", from_tsv("bench/*.tsv")),
+    ("The kernel's own tests, base and series", own_tests),
+    ("Mutants", mutants),
+    ("The model", model),
+    ("What it costs", costs),
     ("Cell by cell", details),
     ("Versions", versions),
     ("Times", times),
@@ -527,19 +668,21 @@ a { color: var(--link) }
 	border-radius: 6px; width: fit-content; max-width: 100% }
 table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .5rem; text-align: left; vertical-align: top; font-weight: 400;
-	border-bottom: 1px solid var(--line); border-right: 1px solid var(--line) }
+	border-bottom: 1px solid var(--line); border-right: 1px solid var(--line);
+	overflow-wrap: break-word; max-width: 36rem }
+td.long { min-width: 15rem; overflow-wrap: anywhere }
+.scroll:not(.main) td:not(.long) { white-space: nowrap }
 tr > :last-child { border-right: 0 } tbody tr:last-child > * { border-bottom: 0 }
 thead { position: sticky; top: 0; z-index: 2 }
 thead th { background: var(--head); font-weight: 600; font-size: .87em;
 	vertical-align: bottom }
 tbody th { font-weight: 600; white-space: nowrap; overflow-wrap: normal }
-.main th, .main td { overflow-wrap: normal }
 .main td b { display: block; font-weight: 600; white-space: nowrap }
 .main td small { display: block; white-space: nowrap; font-size: .78em }
 .main .span { text-align: center }
 .main .cell { position: sticky; left: 0; z-index: 1; background: var(--head);
 	white-space: nowrap }
-.main .shows { min-width: 14rem; font-size: .87em }
+.main .shows { min-width: 12rem; font-size: .87em }
 .number { text-align: right }
 .pass, .built { background: var(--pass); color: var(--pass-text) }
 .fail { background: var(--fail); color: var(--fail-text) }
@@ -553,6 +696,9 @@ tr.stale td.pass, tr.stale td.fail, tr.stale td.built { background-image:
 details { border-top: 1px solid var(--line) } details div { scroll-margin-top: 4rem }
 details:has(:target) > summary { background: var(--stale); color: var(--stale-text) }
 summary { cursor: pointer; padding: .35rem 0; font-weight: 600 }
+figure { margin: 1rem 0; max-width: 60rem; background: #fff; border-radius: 6px;
+	overflow: auto }
+figure svg { display: block; width: 100%; min-width: 40rem; height: auto }
 dl { margin: 0 0 .8rem; display: grid; grid-template-columns: 5.5rem minmax(0, 1fr);
 	gap: .15rem .8rem; font-size: .9em }
 dt { color: var(--dim); grid-column: 1 }
@@ -588,16 +734,39 @@ def write(page: Page, out: Path) -> None:
         new.replace(out / name)
 
 
+def write_readme(page: Page, path: Path) -> None:
+    """The table of the cells, dated, in the place of the one before."""
+    bad = [cell.name for cell in page.cells if cell.stale or cell.state == "not run"]
+    if bad:
+        raise ValueError(f"{path.name} is left as it is: no result of the series as it is "
+                         f"of {', '.join(bad)}: run make matrix")
+    before, begin, rest = path.read_text().partition(README_BEGIN)
+    _, end, after = rest.partition(README_END)
+    if not begin or not end:
+        raise ValueError(f"{path}: no lines {README_BEGIN} and {README_END}")
+    days = sorted(cell.when.split(" ")[0] for cell in page.cells)
+    dates = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+    text = (f"{summary(page)[1]} {dates}, {page.now.get('base', 'base unknown')}.\n"
+            f"{main_markdown(page)}")
+    new = path.with_name(path.name + ".new")
+    new.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+    new.replace(path)
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build",
                         help="where the results are, and where the report goes")
+    parser.add_argument("--readme", type=Path, nargs="?", const=ROOT / "README.md",
+                        help="put the table of the cells in there, too")
     args = parser.parse_args(argv)
     cells_tsv = Path(os.environ.get("CELLS_TSV") or ROOT / "harness/cells.tsv")
     try:
         args.build.mkdir(exist_ok=True)
         page = load(args.build, cells_tsv)
         write(page, args.build)
+        if args.readme:
+            write_readme(page, args.readme)
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1

@@ -7,13 +7,16 @@
 #   inputs           one word for all that the result depends on: the tree's content,
 #                    the cell's line, its fragments, init.c and the scripts
 #   fact NAME        a line of build/cells/CELL/run.tsv: name, tab, value
-#   record OUTCOME   writes run.tsv, after the run; OUTCOME is pass or FAIL
+#   begin_run        before the run: keeps in mind what it will be of
+#   record OUTCOME [WHERE]   writes run.tsv, after it; OUTCOME is pass or FAIL, WHERE
+#                    the step that failed. Not if the inputs changed meanwhile
 #   still_good       is there a pass, of just these inputs?
 #   drop_kernel      removes the kernel's build folder
 #
 # Knob: ACCEL, as boot.sh has it.
 
 TREE_ID=	# where it is known, nobody has to look again
+INPUTS=
 
 # tree_id: the content of the tree, work that is not committed included. Not the
 # commit: that has the name of whoever composed it.
@@ -67,31 +70,42 @@ fact()
 	sed -n "s/^$1	//p" "$CELL_OUT/run.tsv" 2>/dev/null || true
 }
 
-# Whoever runs a cell without us leaves a result.tsv that run.tsv knows nothing of.
+# A result.tsv of which run.tsv knows nothing is not believed.
 result_sum()
 {
 	sha256sum 2>/dev/null <"$CELL_OUT/result.tsv" | cut -c-16 || true
+}
+
+begin_run()
+{
+	TREE_ID=$(tree_id)
+	INPUTS=$(inputs)
 }
 
 record()
 {
 	local base
 
+	TREE_ID=$(tree_id)
+	if [ "$(inputs)" != "$INPUTS" ]; then
+		note "$CELL_cell: the tree or harness/ was changed while it ran: not recorded, run it again"
+		return 0
+	fi
 	base=$(bgit log -1 --format=%s "refs/tags/base/$(base_name)" 2>/dev/null) || base=
 	printf '%s\t%s\n' \
-		inputs "$(inputs)" \
+		inputs "$INPUTS" \
 		outcome "$1" \
+		failed "${2:--}" \
 		result "$(result_sum)" \
 		run "${RUN:--}" \
 		date "$(date -u '+%F %H:%M')" \
 		host "$(uname -n)" \
 		base "${base:--}" \
-		tree "$(tree_id)" \
+		tree "$TREE_ID" \
 		tip "$(pgit -C "$CELL_SRC" log -1 --format=%h 2>/dev/null || echo -)" \
 		compiler "$(compiler)" \
 		qemu "$(emulator)" \
-		accel "$(sed -n "s/.* boot: $CELL_cell: \([a-z]*\), at most .*/\1/p" \
-			"$CELL_OUT/job.log" 2>/dev/null)" \
+		accel "$(cat "$CELL_OUT/accel" 2>/dev/null || true)" \
 		build "$(cat "$CELL_KOUT/.cold-seconds" 2>/dev/null || echo -)" \
 		guest "$(cat "$CELL_OUT/seconds" 2>/dev/null || echo -)" |
 		put "$CELL_OUT/run.tsv"

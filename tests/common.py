@@ -96,6 +96,7 @@ class Repo(unittest.TestCase):
     """A scratch repository with three patches, and ways to run its scripts."""
 
     _shared: tempfile.TemporaryDirectory[str]
+    imported = False  # does a test begin with the base imported already?
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -134,6 +135,17 @@ class Repo(unittest.TestCase):
         self.env.update(HOME=str(self.tmp), GIT_CONFIG_NOSYSTEM="1",
                         GIT_CONFIG_GLOBAL=str(self.tmp / "gitconfig"),
                         BASE_FILE=str(self.tarball))
+        if self.imported:
+            self.import_base()
+
+    def import_base(self) -> None:
+        """Once for all tests of a class."""
+        ready = self.shared / "build"
+        if ready.exists():
+            shutil.copytree(ready, self.root / "build")
+        else:
+            self.ok("base.sh")
+            shutil.copytree(self.root / "build", ready)
 
     def write(self, path: str, text: str) -> Path:
         file = self.root / path

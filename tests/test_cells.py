@@ -25,12 +25,17 @@ def table(path: Path = CELLS) -> list[dict[str, str]]:
 def load(cell: str, cells: Path = CELLS,
          show: str = "") -> subprocess.CompletedProcess[str]:
     """load_cell in a shell of its own; show is printed after it."""
+    return shell(f'load_cell "$2"; printf "%s" "{show}"', cell, cells=cells)
+
+
+def shell(script: str, *args: str,
+          cells: Path = CELLS) -> subprocess.CompletedProcess[str]:
+    """A script that has sourced cells.sh; its arguments start at $2."""
     env = {k: v for k, v in os.environ.items()
            if k not in ("TREE", "KOUT", "BASE", "LINUX")}
     env["CELLS_TSV"] = str(cells)
-    script = ('. "$1"/lib.sh; . "$1"/cells.sh; load_cell "$2"; '
-              f'printf "%s" "{show}"')
-    return subprocess.run(["bash", "-c", script, "test", str(HARNESS), cell],
+    script = '. "$1"/lib.sh; . "$1"/cells.sh; ' + script
+    return subprocess.run(["bash", "-c", script, "test", str(HARNESS), *args],
                           env=env, capture_output=True, text=True, check=False)
 
 
@@ -100,9 +105,9 @@ class Mistakes(unittest.TestCase):
         for part in parts:
             self.assertIn(part, got.stderr)
 
-    def edit(self, column: int, text: str | None) -> int:
+    def edit(self, column: int, text: str | None, source: Path = CELLS) -> int:
         """Change one column of the last line, or take it out; its number."""
-        lines = CELLS.read_text().splitlines()
+        lines = source.read_text().splitlines()
         fields = lines[-1].split("\t")
         fields[column:column + 1] = [] if text is None else [text]
         lines[-1] = "\t".join(fields)
@@ -132,6 +137,15 @@ class Mistakes(unittest.TestCase):
             nr = self.edit(11, text)
             self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", text)
 
+    def test_only_what_is_built_has_no_timeout(self) -> None:
+        nr = self.edit(11, "-")
+        self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", "'-'")
+        nr = self.edit(5, "-", self.file)
+        got = load("x86_64", self.file)
+        self.assertEqual((got.returncode, got.stderr), (0, ""))
+        nr = self.edit(11, "soon", self.file)
+        self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", "soon")
+
     def test_name(self) -> None:
         nr = self.edit(0, "x86/64")
         self.fails("x86_64", f"{self.file}:{nr}:", "column cell", "x86/64")
@@ -151,6 +165,37 @@ class Mistakes(unittest.TestCase):
 
     def test_no_such_file(self) -> None:
         self.fails("x86_64", "cannot be read")
+
+
+class Derived(unittest.TestCase):
+    """A table made of another one."""
+
+    def setUp(self) -> None:
+        self.file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "new.tsv"
+
+    def derive(self, edit: str, *cells: str) -> subprocess.CompletedProcess[str]:
+        return shell(f"edit() {{ {edit}; }}; derive_cells \"$2\" edit \"${{@:3}}\"; "
+                     'printf %s "$CELLS_TSV"; load_cell "$(cell_names | tail -n 1)"',
+                     str(self.file), *cells)
+
+    def test_only_what_was_edited_differs(self) -> None:
+        got = self.derive("CELL_cell+=-new CELL_user= CELL_timeout=7", "arm64", "x86_64")
+        self.assertEqual((got.stdout, got.stderr), (str(self.file), ""))
+        rows = {row["cell"]: row for row in table()}
+        wanted = [{**rows[name], "cell": f"{name}-new", "user": "-", "timeout": "7"}
+                  for name in ("arm64", "x86_64")]
+        self.assertEqual(table(self.file), wanted)
+
+    def test_unknown_cell(self) -> None:
+        got = self.derive(":", "arm64", "vax")
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("unknown cell 'vax'", got.stderr)
+        self.assertFalse(self.file.exists())
+
+    def test_a_bad_edit_is_named(self) -> None:
+        got = self.derive("CELL_timeout=soon", "arm64")
+        self.assertEqual(got.returncode, 1)
+        self.assertIn(f"{self.file}:2: column timeout: 'soon'", got.stderr)
 
 
 class Scripts(unittest.TestCase):

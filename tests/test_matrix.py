@@ -15,19 +15,17 @@ from pathlib import Path
 
 from common import Repo, patch
 
-# In place of cell.sh: takes no kernel and no guest, and notes that it ran, and
-# where. TOY_<cell> in toy.env says what is to become of a cell.
-CELL_SH = """\
+# In place of those that take minutes: no kernel and no guest, but a note that the
+# cell ran. TOY_<cell> in toy.env says what is to become of it.
+KERNEL_SH = """\
 #!/bin/bash
 . "$(dirname "$0")/lib.sh"
 . "$HARNESS/cells.sh"
 load_cell "$1"
 . "$HARNESS/toy.env"
-rm -f "$CELL_OUT/result.tsv"
-mkdir -p "$CELL_OUT" "$CELL_KOUT"
+mkdir -p "$CELL_KOUT"
 echo "$1" >>"$BUILD/ran"
 [ -e "$CELL_KOUT/.cold-seconds" ] || echo 7 >"$CELL_KOUT/.cold-seconds"
-say boot "$1: tcg, at most 5 s"
 name=TOY_$1
 case ${!name:-pass} in
 die) die "$1: no compiler" ;;
@@ -40,7 +38,16 @@ sleep*)
 	AT_EXIT=()
 	;;
 esac
+"""
+BOOT_SH = """\
+#!/bin/bash
+. "$(dirname "$0")/lib.sh"
+. "$HARNESS/cells.sh"
+load_cell "$1"
+. "$HARNESS/toy.env"
+name=TOY_$1
 echo 3 >"$CELL_OUT/seconds"
+echo tcg >"$CELL_OUT/accel"
 result=pass
 [ "${!name:-pass}" != fail ] || result=fail
 printf '%s\\t%s\\t%s\\t%s\\n' check name result detail \\
@@ -57,6 +64,7 @@ class Toy(Repo):
 
     builds = {"one": "one", "two": "two", "three": "shared", "four": "shared",
               "five": "five"}
+    imported = True
 
     def setUp(self) -> None:
         super().setUp()
@@ -65,7 +73,10 @@ class Toy(Repo):
             self.env.pop(name, None)
         if not shutil.which("parallel"):
             self.skipTest("GNU parallel is not installed")
-        for name, text in (("cell.sh", CELL_SH), ("deps.sh", "#!/bin/bash\n")):
+        # What was started in the background ignores it, and so would all below.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for name, text in (("kernel.sh", KERNEL_SH), ("boot.sh", BOOT_SH),
+                           ("user.sh", "#!/bin/bash\n"), ("deps.sh", "#!/bin/bash\n")):
             self.write(f"harness/{name}", text).chmod(0o755)
         self.toy()
         self.write("harness/config/toy.config", "# toy\n")
@@ -124,42 +135,48 @@ class Local(Toy):
 
     def test_facts(self) -> None:
         self.matrix(CELLS="one")
-        facts = dict(line.split("\t", 1) for line in
-                     (self.root / "build/cells/one/run.tsv").read_text().splitlines())
+        facts = self.facts("one")
         self.assertEqual([facts[name] for name in ("outcome", "build", "guest", "accel")],
                          ["pass", "7", "3", "tcg"])
         self.assertEqual(facts["base"], "Linux 7.3.4 (linux.tar.xz)")
         self.assertEqual(facts["tree"], self.git("rev-parse", "HEAD^{tree}"))
 
+    def good(self, cell: str = "one", **env: str) -> bool:
+        """Would the matrix keep what there is of the cell?"""
+        script = ('. "$1/lib.sh"; . "$1/cells.sh"; . "$1/runs.sh"; "$1/tree.sh" >&2; '
+                  'load_cell "$2"; if still_good; then echo good; fi')
+        done = subprocess.run(["bash", "-c", script, "x", str(self.root / "harness"), cell],
+                              env=self.env | env, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout == "good\n"
+
+    def again(self, why: str, **env: str) -> None:
+        self.assertFalse(self.good(**env), why)
+        self.ok("cell.sh", "one", **env)
+        self.assertTrue(self.good(**env), why)
+
     def test_what_has_to_run_again(self) -> None:
-        self.matrix(CELLS="one two")
-        self.ran()
-        self.cells(two="quiet init=/sbin/other")
-        self.matrix(CELLS="one two")
-        self.assertEqual(self.ran(), ["two"], "its line changed")
+        self.again("it never ran")
+        self.ok("cell.sh", "two")
+        self.cells(one="quiet init=/sbin/other")
+        self.again("its line changed")
+        self.assertTrue(self.good("two"), "it was not its line")
         self.write("harness/config/toy.config", "# toy\nCONFIG_TOY=y\n")
-        self.matrix(CELLS="one two")
-        self.assertEqual(self.ran(), ["one", "two"], "a fragment changed")
+        self.assertFalse(self.good("two"), "a fragment changed")
+        self.again("a fragment changed")
         with open(self.root / "harness/init.c", "a", encoding="utf-8") as init:
             init.write("/* changed */\n")
-        self.matrix(CELLS="one")
-        self.assertEqual(self.ran(), ["one"], "init.c changed")
-        self.matrix(CELLS="one", ACCEL="tcg")
-        self.assertEqual(self.ran(), ["one"], "another accelerator")
-        self.matrix(CELLS="one", ACCEL="tcg")
-        self.assertEqual(self.ran(), [])
+        self.again("init.c changed")
+        self.again("another accelerator", ACCEL="tcg")
         self.store("0003-mm-last-line.patch",
                    patch("mm: last line", "mm/memory.c", "line_40", "final", 40))
-        self.matrix(CELLS="one", ACCEL="tcg")
-        self.assertEqual(self.ran(), ["one"], "the series changed")
+        self.again("the series changed")
         (self.tree / "mm/memory.c").write_text("int edited;\n")
-        self.matrix(CELLS="one", ACCEL="tcg")
-        self.assertEqual(self.ran(), ["one"], "the tree was edited")
-        self.matrix(CELLS="one", ACCEL="tcg")
-        self.assertEqual(self.ran(), [], "the edit is the same")
+        self.again("the tree was edited")
         (self.tree / "mm/memory.c").write_text("int edited_again;\n")
-        self.matrix(CELLS="one", ACCEL="tcg")
-        self.assertEqual(self.ran(), ["one"], "the tree was edited again")
+        self.again("the tree was edited again")
+        (self.tree / "mm/new.c").write_text("int added;\n")
+        self.again("a file was added")
 
     def test_what_it_shows_in_words_is_no_input(self) -> None:
         self.matrix(CELLS="one")
@@ -170,13 +187,52 @@ class Local(Toy):
         self.assertEqual(self.ran(), [])
 
     def test_result_of_somebody_else(self) -> None:
-        """make cell leaves a result that the matrix did not see."""
+        """One that no run of ours left there."""
         self.matrix(CELLS="one")
         self.ran()
         result = self.root / "build/cells/one/result.tsv"
         result.write_text(result.read_text() + "kunit\ttoy.other\tpass\t\n")
         self.matrix(CELLS="one")
         self.assertEqual(self.ran(), ["one"])
+
+    def facts(self, cell: str) -> dict[str, str]:
+        """run.tsv; nothing if there is none."""
+        file = self.root / f"build/cells/{cell}/run.tsv"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return dict(line.split("\t", 1) for line in lines)
+
+    def test_cell_that_was_run_alone(self) -> None:
+        """make cell leaves what the matrix takes for what it is."""
+        self.cells(two="built")
+        for cell in ("one", "two"):
+            self.assertEqual(self.run_script("cell.sh", cell).returncode, 0)
+            self.assertEqual([self.facts(cell)[name] for name in ("outcome", "run", "failed")],
+                             ["pass", "-", "-"])
+        self.ran()
+        self.matrix(CELLS="one two three")
+        self.assertEqual(self.ran(), ["three"])
+        self.assertEqual(self.table(), {"one": "pass", "two": "built", "three": "pass"})
+        self.toy(one="fail", two="die")
+        for cell, where in (("one", "the guest"), ("two", "the kernel")):
+            self.assertEqual(self.run_script("cell.sh", cell).returncode, 1)
+            self.assertEqual([self.facts(cell)[name] for name in ("outcome", "failed")],
+                             ["FAIL", where])
+        self.ran()
+        self.toy()
+        self.matrix(CELLS="one two three")
+        self.assertEqual(self.ran(), ["one", "two"])
+
+    def test_what_is_no_verdict(self) -> None:
+        """Neither of the cell's: the machine lacks something, or was stopped."""
+        self.run_script("cell.sh", "one")
+        for script, text in (("deps.sh", "exit 1\n"), ("tree.sh", "exit 1\n"),
+                             ("kernel.sh", "kill -KILL $$\n")):
+            with self.subTest(script):
+                whole = (self.root / f"harness/{script}").read_text()
+                self.write(f"harness/{script}", "#!/bin/bash\n" + text)
+                self.assertNotEqual(self.run_script("cell.sh", "one").returncode, 0)
+                self.assertEqual(self.facts("one"), {})
+                self.write(f"harness/{script}", whole)
 
     def test_failures_do_not_stop_it(self) -> None:
         self.toy(one="fail", three="die")
@@ -222,9 +278,8 @@ class Local(Toy):
 
     def test_changed_under_it(self) -> None:
         """A result that is of nothing in particular is not kept."""
-        self.toy(one="sleep1")
-        cell = self.root / "harness/cell.sh"
-        cell.write_text(CELL_SH + 'echo "// $RANDOM" >>"$HARNESS/init.c"\n')
+        self.write("harness/boot.sh",
+                   BOOT_SH.replace("result=pass", "result=pass; echo >>$HARNESS/init.c", 1))
         out = self.matrix(1, CELLS="one two")
         self.assertIn("was changed while it ran", out)
         self.assertEqual(self.table(), {"one": "not run", "two": "not run"})

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -111,6 +113,10 @@ class Report(unittest.TestCase):
                  for line in report.read_cells(self.cells)]
         return report.Page(cells, report.all_groups(cells), self.now, self.build)
 
+    def put(self, path: str, text: str) -> None:
+        (self.build / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.build / path).write_text(text)
+
     def written(self) -> tuple[str, str]:
         report.write(self.page(), self.build)
         return tuple((self.build / f"report.{kind}").read_text()  # type: ignore
@@ -198,16 +204,109 @@ class Report(unittest.TestCase):
                 self.assertEqual(self.page().cells[0].state, "fail")
                 self.written()
 
-    def test_tables_of_others(self) -> None:
-        self.assertNotIn("## Mutants", self.written()[1])
-        (self.build / "mutants").mkdir()
-        (self.build / "mutants/result.tsv").write_text("mutant\tresult\njuly\tkilled\n")
-        (self.build / "bench").mkdir()
-        (self.build / "bench/size.tsv").write_text("what\tbytes\n<mm>\t-12\nshort\n")
+    def test_failed_when_it_was_run_alone(self) -> None:
+        """The log there is of another run; what it failed in is known."""
+        self.facts("broken", "FAIL", b"", tree="f00", run="-", failed="the kernel")
         html, markdown = self.written()
-        self.assertIn("| july | killed |", markdown)
-        self.assertIn("| <mm> | -12 |", markdown)
-        self.assertIn("&lt;mm&gt;", html)
+        self.assertNotIn("no compiler", markdown)
+        self.assertIn("in the kernel: run alone: make cell CELL=broken says why", markdown)
+        parser = Parser()
+        parser.feed(html)
+        rows = {row[0].strip(): row for row in parser.rows[2:2 + len(NAMES)]}
+        self.assertIn("the kernel", rows["broken"][1])
+
+    def whole(self) -> str:
+        """The markdown, when the page is well-formed and all of it is inside."""
+        html, markdown = self.written()
+        parser = Parser()
+        parser.feed(html)
+        self.assertEqual((parser.wrong, parser.open, parser.outside), ([], [], []))
+        return markdown
+
+    def test_no_section_without_results(self) -> None:
+        markdown = self.whole()
+        for title in ("Mutants", "The model", "The kernel's own", "What it costs"):
+            self.assertNotIn(f"## {title}", markdown)
+
+    def test_mutants(self) -> None:
+        self.put("mutants/good/outcome.tsv", "good\tx86\tt.one\tkilled\ta < b\n")
+        self.assertIn("1 killed, 0 survived.", self.whole())
+        self.put("mutants/zombie/outcome.tsv", "zombie\tx86\tt.two\tSURVIVED (pass)\t\n")
+        self.put("mutants/cells.tsv", "no mutant\n")
+        markdown = self.whole()
+        self.assertIn("1 killed, 1 survived.", markdown)
+        rows = [line for line in markdown.splitlines() if "x86 | t." in line]
+        self.assertIn("zombie", rows[0], "what is bad comes first")
+        self.assertNotIn("no mutant", markdown)
+
+    def test_model(self) -> None:
+        self.put("model/walker.tsv", "walker\tholds\tholds\t12\t34\t5\n")
+        self.put("model/short.tsv", "short\tholds\tWRONG: deadlock\n")
+        self.assertIn("1 as it must be, 1 wrong.", self.whole())
+
+    def test_own_tests(self) -> None:
+        head = "cell\ttest\tline\tbase\tpatched\tverdict\tdetail\n"
+        self.put("regress/report.tsv", head
+                 + "arm\tcow\tone\tpass\tpass\tsame\t\n"
+                 + "arm\tcow\ttwo\tskip\tskip\tsame\tnot here\n"
+                 + "arm\tcow\tthree\tfail\tfail\tsame\ta < b\n"
+                 + "x86\tcow\tone\tfail, pass\tpass\tflaky\t\n"
+                 + "x86\tmerge\tone\tpass\tfail\tworse\tit broke\n"
+                 + "x86\tmerge\tnew\tnot there\tpass\tnew\t\ncut short\n")
+        markdown = self.whole()
+        self.assertIn("5 compared, 1 worse.", markdown)
+        self.assertIn("| cow | 1/1/1 | 1/1/1 |  | 1/0/0 | 1/0/0 | flaky |", markdown)
+        self.assertIn("| merge | - | - |  | 1/0/1 | 1/0/1 | worse |", markdown)
+        self.assertIn("| x86 | merge | one | pass | fail | it broke |", markdown)
+        self.put("regress/report.tsv", head)
+        self.assertNotIn("own tests", self.whole())
+
+    def test_costs(self) -> None:
+        self.put("bench/cells.tsv", "no figures\n")
+        self.put("bench/cut.size", "cut short\n")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertNotIn("What it costs", self.whole())
+        self.assertIn("left out", said.getvalue())
+        (self.build / "bench/cut.size").unlink()
+        self.put("bench/x86.size", "Total: Before=1000, After=932, chg -6.80%\n")
+        self.put("bench/x86.tsv", "".join(
+            f"x86\t{side}\tfault\tpage\t9\t{n}\t{n}\t{n}\n"
+            for side, n in (("base", 100.0), ("series", 90.0))))
+        markdown = self.whole()
+        self.assertIn("| x86 | 1000 | 932 | -68 |", markdown)
+        self.assertIn("| x86 | fault | page | 100.0 | 90.0 | **-10.0** ", markdown)
+        self.assertIn("<b>-10.0</b>", self.written()[0])
+
+    def readme(self, text: str) -> str:
+        """What becomes of it, if anything: else the error."""
+        file = self.build / "README.md"
+        file.write_text(text)
+        try:
+            report.write_readme(self.page(), file)
+        except ValueError as error:
+            self.assertEqual(file.read_text(), text)
+            return f"error: {error}"
+        return file.read_text()
+
+    def test_readme(self) -> None:
+        text = f"before\n\n{report.README_BEGIN}\nold\n{report.README_END}\nafter\n"
+        said = self.readme(text)
+        self.assertIn("no result of the series as it is of old, missing: run", said)
+        for name in ("old", "missing"):
+            self.result(name, CHECKS, tree="f00")
+        said = self.readme(text)
+        self.assertTrue(said.startswith(f"before\n\n{report.README_BEGIN}\n7 cells: "), said)
+        self.assertTrue(said.endswith(f"\n{report.README_END}\nafter\n"))
+        self.assertNotIn("\nold\n", said)
+        self.assertIn("\n| bad | failed |", said)
+        self.assertIn("Linux 7", said)
+        self.assertEqual(self.readme(said), said, "the same answer twice")
+        self.assertIn("no lines", self.readme("no place for it\n"))
+
+    def test_readme_has_the_place(self) -> None:
+        text = (ROOT / "README.md").read_text()
+        self.assertEqual([text.count(mark) for mark in
+                          (report.README_BEGIN, report.README_END)], [1, 1])
 
     def test_program(self) -> None:
         env = {**os.environ, "CELLS_TSV": str(self.cells)}

@@ -80,6 +80,8 @@ class Compose(Repo):
 
 
 class BadInput(Repo):
+    imported = True
+
     def refused(self, *words: str, **env: str) -> None:
         """A composed tree stays as it is, whatever is wrong with the new input."""
         line = self.fails("tree.sh", **env)
@@ -186,6 +188,8 @@ class BadInput(Repo):
 
 
 class Refresh(Repo):
+    imported = True
+
     def setUp(self) -> None:
         super().setUp()
         self.ok("tree.sh")
@@ -304,6 +308,8 @@ class Refresh(Repo):
 
 
 class Posting(Repo):
+    imported = True
+
     def test_series(self) -> None:
         out = Path(self.ok("series.sh", "V=2"))
         names = sorted(p.name for p in out.iterdir())
@@ -491,6 +497,7 @@ class Base(Repo):
 class Bisect(Repo):
     """kernel.sh replaced: it fails where the tree has a certain line. The cells have
     no machine, and are not booted."""
+    imported = True
 
     def setUp(self) -> None:
         super().setUp()
