@@ -10,11 +10,11 @@
 
 # No targets are files.
 .PHONY: help run tree refresh cell matrix report test lint series apply regress bisect \
-	mutants model race bench clean distclean
+	mutants model race windows bench clean distclean
 .NOTPARALLEL:
 
 export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT AGAIN KEEP \
-	HOSTS ALL TESTS RETRIES DURATION
+	HOSTS ALL TESTS RETRIES DURATION MUTANT
 
 help:	## this list (at once)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -63,6 +63,9 @@ model:	## check the model of retraction with spin, and its broken variants (2 mi
 
 race:	## page-table operations against retraction, CELLS="A B" DURATION=10 (2 min)
 	@harness/race.sh
+
+windows:	## stretch the windows in which a table goes away: base loses, series holds; TESTS="A B" (1 hour)
+	@harness/windows.sh
 
 bench:	## instructions an operation and code size, base against series (2 hours)
 	@harness/bench.sh

@@ -118,12 +118,29 @@ mutants()
 		done
 		grep -q "^$(sed -n 's/^Cell: //p' "$file")	" "$HARNESS/cells.tsv" ||
 			echo "$name: its cell is not in cells.tsv"
-		test=$(sed -n 's/^Killed-by: .*\.//p' "$file")
+		test=$(sed -n 's/^Killed-by: //p' "$file")
+		if [[ $test = windows.* ]]; then
+			widened_mutant "$name" "${test#windows.}"
+			continue
+		fi
+		test=${test##*.}
 		grep -rqE "(KUNIT_CASE|TEST_F.*)\(.*\<$test\>" "$ROOT/mm/tests" \
 			"$ROOT/tools/testing/selftests/mm" ||
 			echo "$name: there is no test $test"
 		tgit apply --cached --check "$file" || echo "$name: does not apply"
 	done
+}
+
+# widened_mutant NAME TEST: the same, of one that windows.sh boots.
+widened_mutant()
+{
+	cut -f3 "$HARNESS/windows/windows.tsv" | grep -qxF -- "$2" ||
+		echo "$1: there is no test $2 in harness/windows/windows.tsv"
+	local -x GIT_INDEX_FILE=$OUT/widened.index
+	tgit read-tree "$TIP"
+	{ tgit apply --cached "$HARNESS/windows/widen.patch" &&
+		tgit apply --cached --check "$HARNESS/mutants/$1"; } ||
+		echo "$1: does not apply to the series with harness/windows/widen.patch"
 }
 
 # Each added file has a maintainer, not only the list of last resort.

@@ -11,18 +11,30 @@
  */
 #include "repro.h"
 
-enum against { GUARD, POISON, RECLAIM };
+static char *page;		/* where a marker is installed */
+static bool installed;
+
+static void guard(struct race *race)
+{
+	installed = !madvise(page, page_size, MADV_GUARD_INSTALL);
+}
+
+/* EEXIST as long as the page is mapped: try, and try again */
+static void poison(struct race *race)
+{
+	do {
+		installed = !uffd_poison(race->uffd, page);
+	} while (!installed && !atomic_load(&race->stop));
+}
 
 FIXTURE(collapse)
 {
-	char *addr;
-	int uffd, memfd;
-	struct other other;
+	struct race race;
 };
 
 FIXTURE_VARIANT(collapse)
 {
-	enum against against;
+	void (*other)(struct race *race);
 	bool armed;
 	int flags;
 	const char *window;
@@ -30,104 +42,52 @@ FIXTURE_VARIANT(collapse)
 
 FIXTURE_VARIANT_ADD(collapse, guard)
 {
-	.against = GUARD, .flags = MAP_SHARED, .window = "collapse_2_4",
+	.other = guard, .flags = MAP_SHARED, .window = "collapse_2_4",
 };
 
 FIXTURE_VARIANT_ADD(collapse, poison)
 {
-	.against = POISON, .armed = true, .flags = MAP_SHARED,
-	.window = "collapse_2_4",
+	.other = poison, .flags = MAP_SHARED, .window = "collapse_2_4",
+	.armed = true,
 };
 
 FIXTURE_VARIANT_ADD(collapse, reclaim)
 {
-	.against = RECLAIM, .flags = MAP_SHARED, .window = "collapse_2_4",
+	.other = drop, .flags = MAP_SHARED, .window = "collapse_2_4",
 };
 
 FIXTURE_VARIANT_ADD(collapse, reclaim_armed)
 {
-	.against = RECLAIM, .armed = true, .flags = MAP_PRIVATE,
-	.window = "collapse_1_2",
+	.other = drop, .flags = MAP_PRIVATE, .window = "collapse_1_2",
+	.armed = true,
 };
-
-static struct {
-	enum against against;
-	char *addr, *page;
-	int uffd;
-	bool installed;
-	unsigned int spin;
-	atomic_bool stop;
-} o;
-
-static void other(void *arg)
-{
-	struct uffdio_poison poison;
-	volatile unsigned int i;
-
-	for (i = 0; i < o.spin; i++)
-		;
-
-	switch (o.against) {
-	case GUARD:
-		o.installed = !madvise(o.page, page_size, MADV_GUARD_INSTALL);
-		break;
-	case POISON:
-		/* EEXIST as long as the page is mapped: try, and try again */
-		do {
-			poison = (struct uffdio_poison){
-				.range = { .start = (uintptr_t)o.page,
-					   .len = page_size },
-			};
-			o.installed = !ioctl(o.uffd, UFFDIO_POISON, &poison);
-		} while (!o.installed && !atomic_load(&o.stop));
-		break;
-	case RECLAIM:
-		madvise(o.addr, pmd_size, MADV_DONTNEED);
-		break;
-	}
-}
 
 FIXTURE_SETUP(collapse)
 {
-	size_t i;
+	char *addr;
 
 	find_sizes();
-	self->uffd = -1;
-	self->memfd = memfd_create("collapse", 0);
-	ASSERT_GE(self->memfd, 0);
-	ASSERT_EQ(ftruncate(self->memfd, pmd_size), 0);
-	for (i = 0; i < pmd_size; i += page_size)
-		ASSERT_EQ(pwrite(self->memfd, "x", 1, i), 1);
-	self->addr = reserve(1);
-	ASSERT_NE(self->addr, NULL);
-	ASSERT_NE(mmap(self->addr, pmd_size, PROT_READ | PROT_WRITE,
-		       variant->flags | MAP_FIXED, self->memfd, 0), MAP_FAILED);
-	touch(self->addr);
-	if (madvise(self->addr, pmd_size, MADV_COLLAPSE))
+	addr = map_at(reserve(1), variant->flags, small_pages(-1));
+	ASSERT_NE(addr, NULL);
+	touch(addr);
+	if (madvise(addr, pmd_size, MADV_COLLAPSE))
 		SKIP(return, "MADV_COLLAPSE: %s", strerror(errno));
-	if (madvise(self->addr, page_size, MADV_GUARD_INSTALL))
-		SKIP(return, "MADV_GUARD_INSTALL: %s", strerror(errno));
-	if (variant->armed) {
-		self->uffd = uffd_open(UFFD_FEATURE_POISON);
-		if (self->uffd < 0)
-			SKIP(return, "no userfaultfd, or no UFFDIO_POISON");
-		ASSERT_EQ(uffd_register(self->uffd, self->addr, pmd_size,
-					UFFDIO_REGISTER_MODE_MISSING), 0);
-	}
-	o.against = variant->against;
-	o.addr = self->addr;
-	o.page = self->addr + pmd_size / 2;
-	o.uffd = self->uffd;
-	self->other = (struct other){ .run = other };
-	start(&self->other);
+	self->race = (struct race){
+		.window = variant->window, .us = 5000, .other = variant->other,
+		.addr = addr, .uffd = uffd_open(UFFD_FEATURE_POISON),
+	};
+	page = addr + pmd_size / 2;
+	if (!variant->armed)
+		return;
+	if (self->race.uffd < 0)
+		SKIP(return, "no userfaultfd, or no UFFDIO_POISON");
+	ASSERT_EQ(uffd_register(self->race.uffd, addr,
+				UFFDIO_REGISTER_MODE_MISSING), 0);
 }
 
 FIXTURE_TEARDOWN(collapse)
 {
-	if (self->other.run)
-		done(&self->other);
-	close(self->memfd);
-	close(self->uffd);
+	report(&self->race);
 }
 
 /* Have the huge page mapped by ptes: there is a page table already */
@@ -140,59 +100,34 @@ static void map_by_ptes(char *addr)
 	touch(addr);
 }
 
-static long vm_pte(void)
+TEST_F_TIMEOUT(collapse, race, 60)
 {
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[128];
-	long kb = -1;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "VmPTE: %ld", &kb) == 1)
-			break;
-	}
-	if (f)
-		fclose(f);
-	return kb;
-}
-
-TEST_F_TIMEOUT(collapse, race, 3600)
-{
-	unsigned long rounds = 0, collapsed = 0, installed = 0;
-	double end = deadline();
-	long kb, before = 0;
+	unsigned long collapsed = 0, markers = 0;
+	struct race *race = &self->race;
+	long kib = 0, before = 0;
 	bool lost = false;
 
-	widen(variant->window, 2000);
-	do {
-		bool ok;
+	while (!lost && another_round(race)) {
+		map_by_ptes(race->addr);
+		/* A page table that was taken twice is seen here */
+		kib = vm_pte();
+		if (race->rounds == 1)
+			before = kib;
+		if (kib != before)
+			break;
 
-		map_by_ptes(self->addr);
-		/* A page table counted twice is seen here */
-		kb = vm_pte();
-		if (!rounds)
-			before = kb;
-
-		o.installed = false;
-		o.spin = rand() % 20000;
-		atomic_store(&o.stop, false);
-		go(&self->other);
-		ok = !madvise(self->addr, pmd_size, MADV_COLLAPSE);
-		atomic_store(&o.stop, true);
-		meet(&self->other);
-
-		collapsed += ok;
-		installed += o.installed;
-		lost = o.installed && readable(o.page);
-		rounds++;
-	} while (!lost && kb == before && now() < end);
-
+		installed = false;
+		go(race);
+		collapsed += !madvise(race->addr, pmd_size, MADV_COLLAPSE);
+		meet(race);
+		markers += installed;
+		lost = installed && readable(page);
+	}
 	EXPECT_FALSE(lost)
-		TH_LOG("the marker installed in round %lu is lost", rounds);
-	EXPECT_EQ(kb, before)
-		TH_LOG("VmPTE is %ld kB after round %lu, and was %ld kB", kb,
-		       rounds, before);
-	TH_LOG("%lu rounds, %lu collapsed, %lu markers, window stretched %d times",
-	       rounds, collapsed, installed, widened(variant->window));
+		TH_LOG("the marker is lost");
+	EXPECT_EQ(kib, before)
+		TH_LOG("VmPTE was %ld KiB, and is %ld", before, kib);
+	TH_LOG("%lu collapsed, %lu markers", collapsed, markers);
 }
 
 TEST_HARNESS_MAIN

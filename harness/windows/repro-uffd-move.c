@@ -5,91 +5,63 @@
  */
 #include "repro.h"
 
-#ifndef UFFDIO_MOVE
-#error "needs the UAPI headers of Linux 6.8 or later"
-#endif
-
 FIXTURE(uffd_move)
 {
-	char *src, *dst;
-	int uffd;
-	struct other other;
+	struct race race;
+	char *src;
 };
-
-static char *drop_addr;
-static atomic_bool stop;
-
-static void drop(void *arg)
-{
-	while (!atomic_load(&stop))
-		madvise(drop_addr, pmd_size, MADV_DONTNEED);
-}
 
 FIXTURE_SETUP(uffd_move)
 {
 	char *addr;
-	int i;
 
 	find_sizes();
-	self->uffd = uffd_open(UFFD_FEATURE_MOVE);
-	if (self->uffd < 0)
-		SKIP(return, "no userfaultfd, or no UFFDIO_MOVE");
+	/* Not next to each other, lest they are one vma */
 	addr = reserve(3);
 	ASSERT_NE(addr, NULL);
-	/* Not next to each other, lest they are one vma */
-	for (i = 0; i < 3; i += 2) {
-		ASSERT_NE(mmap(addr + i * pmd_size, pmd_size,
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-			  MAP_FAILED);
-		madvise(addr + i * pmd_size, pmd_size, MADV_NOHUGEPAGE);
-	}
-	self->src = addr;
-	self->dst = addr + 2 * pmd_size;
-	ASSERT_EQ(uffd_register(self->uffd, self->dst, pmd_size,
+	self->src = map_at(addr, MAP_PRIVATE, -1);
+	ASSERT_NE(self->src, NULL);
+	self->race = (struct race){
+		.window = "uffd_move", .us = 1000, .other = drop,
+		.uffd = uffd_open(UFFD_FEATURE_MOVE),
+		.addr = map_at(addr + 2 * pmd_size, MAP_PRIVATE, -1),
+	};
+	ASSERT_NE(self->race.addr, NULL);
+	if (self->race.uffd < 0)
+		SKIP(return, "no userfaultfd, or no UFFDIO_MOVE");
+	ASSERT_EQ(uffd_register(self->race.uffd, self->race.addr,
 				UFFDIO_REGISTER_MODE_MISSING), 0);
-	drop_addr = self->dst;
-	self->other = (struct other){ .run = drop };
-	start(&self->other);
 }
 
 FIXTURE_TEARDOWN(uffd_move)
 {
-	if (self->uffd < 0)
-		return;
-	atomic_store(&stop, true);
-	done(&self->other);
-	close(self->uffd);
+	report(&self->race);
 }
 
-TEST_F_TIMEOUT(uffd_move, einval, 3600)
+TEST_F_TIMEOUT(uffd_move, race, 60)
 {
-	unsigned long rounds = 0, again = 0, busy = 0;
-	double end = deadline();
+	struct race *race = &self->race;
+	unsigned long again = 0;
 	int err = 0;
 
-	widen("uffd_move", 500);
-	go(&self->other);
-	do {
+	while ((!err || err == EAGAIN || err == EBUSY) && another_round(race)) {
 		struct uffdio_move move = {
-			.dst = (uintptr_t)self->dst,
+			.dst = (uintptr_t)race->addr,
 			.src = (uintptr_t)self->src,
 			.len = page_size,
 		};
 
 		self->src[0] = 1;
-		ASSERT_EQ(madvise(self->dst, pmd_size, MADV_DONTNEED), 0);
-		err = ioctl(self->uffd, UFFDIO_MOVE, &move) ? errno : 0;
-		again += err == EAGAIN;
-		busy += err == EBUSY;
-		rounds++;
-	} while ((!err || err == EAGAIN || err == EBUSY) && now() < end);
-
+		ASSERT_EQ(madvise(race->addr, pmd_size, MADV_DONTNEED), 0);
+		go(race);
+		err = ioctl(race->uffd, UFFDIO_MOVE, &move) ? errno : 0;
+		meet(race);
+		again += err == EAGAIN || err == EBUSY;
+	}
 	EXPECT_TRUE(!err || err == EAGAIN || err == EBUSY)
-		TH_LOG("\"%s\" in round %lu, though nothing was wrong",
-		       strerror(err), rounds);
-	TH_LOG("%lu rounds, %lu times EAGAIN, %lu EBUSY, window stretched %d times",
-	       rounds, again, busy, widened("uffd_move"));
+		TH_LOG("UFFDIO_MOVE: \"%s\", though nothing was wrong",
+		       strerror(err));
+	TH_LOG("%lu times EAGAIN or EBUSY", again);
 }
 
 TEST_HARNESS_MAIN

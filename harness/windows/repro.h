@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the reproducers have in common.  Each runs for REPRO_SECONDS (20) or
- * until it fails, whichever is first.  With the windows widened (see
- * include/linux/ptlock_window.h) it takes seconds, without them luck.
+ * What the reproducers have in common: rounds, in each of which another thread
+ * does something at a random time near a window (see widen.patch).  They go on
+ * for REPRO_SECONDS (10), or until one fails.  On a kernel that was not widened
+ * it takes luck.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +24,9 @@
 #include <unistd.h>
 #include "kselftest_harness.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE		25
 #endif
@@ -33,45 +36,122 @@
 #endif
 
 #define WINDOWS "/sys/kernel/debug/ptlock_window/"
+#define UNUSED __attribute__((unused))
+
+struct race {
+	const char *window;
+	unsigned int us;	/* how long the window is made */
+	void (*other)(struct race *race);
+	char *addr;		/* what the other thread works on */
+	int uffd;
+	atomic_bool stop;	/* the round is over, should it ask */
+	/* Only for the functions below */
+	atomic_bool running;
+	unsigned long rounds;
+	double end;
+};
 
 static size_t page_size, pmd_size;
 
-/* true if there is such a window, and it has been widened */
-static bool widen(const char *name, unsigned int us)
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static bool set_window(const char *file, unsigned int value)
 {
 	char path[128];
 	FILE *f;
 
-	f = fopen(WINDOWS "tgid", "w");
-	if (!f)
-		return false;
-	fprintf(f, "%d\n", getpid());
-	fclose(f);
-
-	snprintf(path, sizeof(path), WINDOWS "%s/delay_us", name);
+	snprintf(path, sizeof(path), WINDOWS "%s", file);
 	f = fopen(path, "w");
 	if (!f)
 		return false;
-	fprintf(f, "%u\n", us);
-	fclose(f);
-	return true;
+	fprintf(f, "%u\n", value);
+	return !fclose(f);
 }
 
-/* How often the window was stretched; -1 if there is none */
-static int widened(const char *name)
+static int counter(const char *window, const char *name)
 {
 	char path[128];
-	int nr = -1;
+	int nr = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), WINDOWS "%s/delayed", name);
+	snprintf(path, sizeof(path), WINDOWS "%s/%s", window, name);
 	f = fopen(path, "r");
 	if (f && fscanf(f, "%d", &nr) != 1)
-		nr = -1;
+		nr = 0;
 	if (f)
 		fclose(f);
-	widen(name, 0);
 	return nr;
+}
+
+static void stretch(struct race *race, unsigned int us)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "%s/delay_us", race->window);
+	if (!set_window("tgid", getpid()) || !set_window(file, us))
+		printf("# no window %s: was this kernel widened?\n",
+		       race->window);
+}
+
+static void *other_thread(void *data)
+{
+	struct race *race = data;
+
+	for (;;) {
+		while (!atomic_load(&race->running))
+			sched_yield();
+		usleep(rand() % (2 * race->us));
+		race->other(race);
+		atomic_store(&race->running, false);
+	}
+	return NULL;
+}
+
+/* Is there time for another round?  The first one makes everything ready. */
+static bool another_round(struct race *race)
+{
+	const char *seconds = getenv("REPRO_SECONDS");
+	pthread_t thread;
+
+	if (!race->rounds) {
+		race->end = now() + (seconds ? atof(seconds) : 10);
+		if (pthread_create(&thread, NULL, other_thread, race))
+			abort();
+		stretch(race, race->us);
+	}
+	race->rounds++;
+	return now() < race->end;
+}
+
+static void go(struct race *race)
+{
+	atomic_store(&race->stop, false);
+	atomic_store(&race->running, true);
+}
+
+static void meet(struct race *race)
+{
+	atomic_store(&race->stop, true);
+	while (atomic_load(&race->running))
+		sched_yield();
+}
+
+/* To be called by the teardown: it has to be said after a failure, too. */
+static void report(struct race *race)
+{
+	if (!race->rounds)
+		return;
+	stretch(race, 0);
+	printf("# window %s: %d hits, stretched %d times in %lu rounds\n",
+	       race->window, counter(race->window, "hits"),
+	       counter(race->window, "stretched"), race->rounds);
+	fflush(stdout);
 }
 
 static void find_sizes(void)
@@ -86,21 +166,6 @@ static void find_sizes(void)
 		fclose(f);
 }
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static double deadline(void)
-{
-	const char *s = getenv("REPRO_SECONDS");
-
-	return now() + (s ? atof(s) : 20);
-}
-
 /* Address space for nr PMD ranges, the first aligned, and nothing there */
 static char *reserve(int nr)
 {
@@ -112,7 +177,36 @@ static char *reserve(int nr)
 	return (char *)(((uintptr_t)p + pmd_size - 1) & ~(pmd_size - 1));
 }
 
-static int uffd_open(uint64_t features)
+/* One PMD range there: of a file, or anonymous memory without huge pages */
+static char *map_at(char *addr, int flags, int fd)
+{
+	if (fd < 0)
+		flags |= MAP_ANONYMOUS;
+	addr = mmap(addr, pmd_size, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
+		    fd, 0);
+	if (addr == MAP_FAILED)
+		return NULL;
+	if (fd < 0)
+		madvise(addr, pmd_size, MADV_NOHUGEPAGE);
+	return addr;
+}
+
+/* A file of pmd_size, with all its pages small */
+static UNUSED int small_pages(int memfd)
+{
+	size_t i;
+
+	if (memfd < 0)
+		memfd = memfd_create("repro", 0);
+	if (memfd < 0 || ftruncate(memfd, 0) || ftruncate(memfd, pmd_size))
+		return -1;
+	for (i = 0; i < pmd_size; i += page_size)
+		if (pwrite(memfd, "x", 1, i) != 1)
+			return -1;
+	return memfd;
+}
+
+static UNUSED int uffd_open(uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
@@ -124,18 +218,27 @@ static int uffd_open(uint64_t features)
 	return uffd;
 }
 
-static int uffd_register(int uffd, void *addr, size_t len, uint64_t mode)
+static UNUSED int uffd_register(int uffd, void *addr, uint64_t mode)
 {
 	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)addr, .len = len },
+		.range = { .start = (uintptr_t)addr, .len = pmd_size },
 		.mode = mode,
 	};
 
 	return ioctl(uffd, UFFDIO_REGISTER, &reg);
 }
 
+static UNUSED int uffd_poison(int uffd, void *addr)
+{
+	struct uffdio_poison poison = {
+		.range = { .start = (uintptr_t)addr, .len = page_size },
+	};
+
+	return ioctl(uffd, UFFDIO_POISON, &poison);
+}
+
 /* Does the kernel find something to read there?  No signal is raised. */
-static bool __attribute__((unused)) readable(const char *addr)
+static UNUSED bool readable(const char *addr)
 {
 	static int fds[2] = { -1, -1 };
 	char c;
@@ -149,7 +252,7 @@ static bool __attribute__((unused)) readable(const char *addr)
 	return true;
 }
 
-static void __attribute__((unused)) touch(const char *addr)
+static UNUSED void touch(const char *addr)
 {
 	size_t i;
 
@@ -157,53 +260,26 @@ static void __attribute__((unused)) touch(const char *addr)
 		*(volatile const char *)(addr + i);
 }
 
-/* Another thread, that runs once for each go() until done() */
-struct other {
-	void (*run)(void *arg);
-	void *arg;
-	atomic_int turn;
-	pthread_t thread;
-};
-
-static void *other_thread(void *data)
+/* How much the page tables of this process take, in KiB, as the mm counts it */
+static UNUSED long vm_pte(void)
 {
-	struct other *o = data;
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	long kib = -1;
 
-	for (;;) {
-		int turn = atomic_load(&o->turn);
-
-		if (turn < 0)
-			return NULL;
-		if (turn & 1) {
-			o->run(o->arg);
-			atomic_store(&o->turn, turn + 1);
-		} else {
-			sched_yield();
-		}
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "VmPTE: %ld", &kib) == 1)
+			break;
 	}
+	if (f)
+		fclose(f);
+	return kib;
 }
 
-static void go(struct other *o)
+/* The most common of what another thread does */
+static UNUSED void drop(struct race *race)
 {
-	atomic_fetch_add(&o->turn, 1);
-}
-
-static void meet(struct other *o)
-{
-	while (atomic_load(&o->turn) & 1)
-		sched_yield();
-}
-
-static void start(struct other *o)
-{
-	atomic_store(&o->turn, 0);
-	if (pthread_create(&o->thread, NULL, other_thread, o))
-		abort();
-}
-
-static void done(struct other *o)
-{
-	meet(o);
-	atomic_store(&o->turn, -1);
-	pthread_join(o->thread, NULL);
+	do {
+		madvise(race->addr, pmd_size, MADV_DONTNEED);
+	} while (!atomic_load(&race->stop));
 }
