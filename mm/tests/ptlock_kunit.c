@@ -19,6 +19,7 @@
 #include <linux/huge_mm.h>
 #include <linux/hugetlb.h>
 #include <linux/kasan.h>
+#include <linux/kdebug.h>
 #include <linux/kthread.h>
 #include <linux/leafops.h>
 #include <linux/mm.h>
@@ -31,6 +32,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/swapops.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 #include "../internal.h"
 
 #define NR_RANGES	16
@@ -191,7 +193,8 @@ static void pin_to_cpu(struct kunit *test, int cpu)
 }
 
 /*
- * The lock of the table at *pmd is found from a pointer to any of its entries.
+ * The lock of the table at *pmd is found from a pointer to any of its entries,
+ * and handed out with it.
  */
 static void expect_identity(struct kunit *test, pmd_t *pmd, unsigned long addr)
 {
@@ -201,12 +204,14 @@ static void expect_identity(struct kunit *test, pmd_t *pmd, unsigned long addr)
 	pte_t *pte;
 
 	for (i = 0; i < PTRS_PER_PTE; i++) {
-		spinlock_t *ptl;
+		spinlock_t *ptl, *by_pte;
 
-		pte = pte_offset_map(pmd, addr + i * PAGE_SIZE);
+		pte = pte_offset_map_ro_nolock(mm, pmd, addr + i * PAGE_SIZE,
+					       &ptl);
 		KUNIT_ASSERT_NOT_NULL(test, pte);
-		ptl = pte_lockptr(mm, pte);
+		by_pte = pte_lockptr(mm, pte);
 		pte_unmap(pte);
+		KUNIT_ASSERT_PTR_EQ_MSG(test, by_pte, expected, "slot %u", i);
 		KUNIT_ASSERT_PTR_EQ_MSG(test, ptl, expected, "slot %u", i);
 	}
 }
@@ -406,6 +411,72 @@ static void ptlock_stack_pmd(struct kunit *test)
 }
 
 /*
+ * Whoever has waited for the lock of a table that *pmd no longer points to takes
+ * that of the other table.  The pmd is a copy, to be changed at will.
+ */
+struct late_walker {
+	struct mm_struct *mm;
+	pmd_t pmd;
+	unsigned long addr;
+	spinlock_t *ptl;
+	struct completion done;
+};
+
+static int late_walker(void *data)
+{
+	struct late_walker *w = data;
+	spinlock_t *ptl = NULL;
+	pte_t *pte;
+
+	pte = pte_offset_map_lock(w->mm, &w->pmd, w->addr, &ptl);
+	if (pte)
+		pte_unmap_unlock(pte, ptl);
+	w->ptl = ptl;
+	complete(&w->done);
+	return 0;
+}
+
+static void ptlock_map_lock_changed(struct kunit *test)
+{
+	unsigned long addr = map_tables(test, 2);
+	pmd_t *pmd = find_pmd(test, addr);
+	pmd_t *other = find_pmd(test, addr + PMD_SIZE);
+	struct mm_struct *mm = current->mm;
+	spinlock_t *ptl = table_lock(mm, pmd);
+	struct task_struct *task;
+	struct late_walker *w;
+	int cpu, i;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "requires two CPUs");
+	if (ptl == table_lock(mm, other))
+		kunit_skip(test, "the two tables share a lock");
+
+	pin_to_cpu(test, raw_smp_processor_id());
+	cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+	w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	w->mm = mm;
+	w->pmd = *pmd;
+	w->addr = addr;
+	init_completion(&w->done);
+	task = kthread_create(late_walker, w, "ptlock_kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	kthread_bind(task, cpu);
+
+	spin_lock(ptl);
+	wake_up_process(task);
+	/* Not every kind of lock tells that somebody waits for it */
+	for (i = 0; i < 500 && !spin_is_contended(ptl); i++)
+		mdelay(1);
+	w->pmd = *other;
+	spin_unlock(ptl);
+	wait_for_completion(&w->done);
+
+	KUNIT_EXPECT_PTR_EQ(test, w->ptl, table_lock(mm, other));
+}
+
+/*
  * Every function of the family fails on this pmd value: it returns NULL, leaves
  * *ptlp alone, and gives back what it took.
  */
@@ -487,6 +558,64 @@ static void ptlock_bad_pmd(struct kunit *test)
 	}
 	kunit_skip(test, "no pmd value is bad on this architecture");
 }
+
+#if defined(CONFIG_PPC) && defined(CONFIG_DEBUG_VM) && defined(CONFIG_SMP)
+/* Count the BUG_ON()s of a task, which goes on after each of them */
+struct bug_counter {
+	struct notifier_block nb;
+	struct task_struct *task;
+	int nr;
+};
+
+static int count_bug(struct notifier_block *nb, unsigned long why, void *data)
+{
+	struct bug_counter *bugs = container_of(nb, struct bug_counter, nb);
+	struct die_args *args = data;
+
+	if (why != DIE_BPT || current != bugs->task || user_mode(args->regs))
+		return NOTIFY_DONE;
+	bugs->nr++;
+	regs_add_return_ip(args->regs, 4);
+	return NOTIFY_STOP;
+}
+
+/* A pte is only changed with the lock of its table held: powerpc asserts that. */
+static void ptlock_assert_locked(struct kunit *test)
+{
+	struct bug_counter bugs = {
+		.nb.notifier_call = count_bug,
+		.task = current,
+	};
+	unsigned long addr = map_tables(test, 1);
+	pmd_t *pmd = find_pmd(test, addr);
+	struct mm_struct *mm = current->mm;
+	int locked, unlocked;
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	KUNIT_ASSERT_EQ(test, 0, register_die_notifier(&bugs.nb));
+	pte = pte_offset_map_lock(mm, pmd, addr, &ptl);
+	if (pte) {
+		assert_pte_locked(mm, pte);
+		assert_pte_locked(mm, pte + PTRS_PER_PTE - 1);
+		locked = bugs.nr;
+		spin_unlock(ptl);
+		assert_pte_locked(mm, pte);
+		unlocked = bugs.nr - locked;
+		pte_unmap(pte);
+	}
+	unregister_die_notifier(&bugs.nb);
+
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	KUNIT_EXPECT_EQ_MSG(test, locked, 0, "the lock is held");
+	KUNIT_EXPECT_EQ_MSG(test, unlocked, 1, "the lock is not held");
+}
+#else
+static void ptlock_assert_locked(struct kunit *test)
+{
+	kunit_skip(test, "requires CONFIG_PPC, CONFIG_DEBUG_VM and CONFIG_SMP");
+}
+#endif
 
 /*
  * hugetlb takes the lock that a walker of that level would take, from the first
@@ -812,6 +941,7 @@ struct retraction {
 	struct task_struct *collapser;	/* only its notifications count */
 	int nr_start, nr_end;		/* all of them */
 	int nr_windows;			/* those of the retraction */
+	struct delayed_work stuck;	/* if a collapse has no end */
 	void (*in_window)(struct retraction *r);
 	pte_marker marker;		/* for in_window() to leave behind */
 
@@ -880,6 +1010,17 @@ static void retraction_cleanup(void *data)
 		fput(r->file);
 }
 
+/*
+ * Whoever waits for a lock that it holds itself cannot tell.  Nor can anybody
+ * help: this is all that will be heard of the test.
+ */
+static void retraction_stuck(struct work_struct *work)
+{
+	struct retraction *r = container_of(work, struct retraction, stuck.work);
+
+	KUNIT_FAIL(r->test, "the collapse does not come to an end");
+}
+
 static struct retraction *retraction_setup(struct kunit *test)
 {
 	struct retraction *r;
@@ -897,6 +1038,7 @@ static struct retraction *retraction_setup(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	r->test = test;
 	r->mn.ops = &retraction_ops;
+	INIT_DELAYED_WORK(&r->stuck, retraction_stuck);
 	r->collapser = current;
 	init_completion(&r->other_go);
 	init_completion(&r->other_ready);
@@ -1001,6 +1143,7 @@ static int retraction_collapse(struct retraction *r, unsigned long addr)
 	bool lock_dropped;
 	int tries, ret;
 
+	queue_delayed_work(system_dfl_wq, &r->stuck, 30 * HZ);
 	for (tries = 0; tries < 20; tries++) {
 		mmap_read_lock(r->mm);
 		vma = vma_lookup(r->mm, addr);
@@ -1011,6 +1154,7 @@ static int retraction_collapse(struct retraction *r, unsigned long addr)
 			break;
 		msleep(20);
 	}
+	cancel_delayed_work_sync(&r->stuck);
 	return ret;
 }
 
@@ -1296,6 +1440,66 @@ static void retract_waits_for_lock(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, r->other_result, 0,
 			    "the table was retracted under its lock");
 	retraction_expect_retracted(r);
+}
+
+/*
+ * Nobody else gets the lock before the pmd is cleared: it is still held when the
+ * TLB is flushed afterwards, of which some architectures notify.
+ */
+struct flush_watch {
+	struct mmu_notifier mn;
+	struct retraction *r;
+	spinlock_t *ptl;
+	int nr, nr_unlocked;
+};
+
+static void watch_flush(struct mmu_notifier *mn, struct mm_struct *mm,
+			unsigned long start, unsigned long end)
+{
+	struct flush_watch *w = container_of(mn, struct flush_watch, mn);
+	struct retraction *r = w->r;
+
+	if (current != r->collapser || !r->nr_windows || r->window_over ||
+	    start > r->addr || end < r->addr + PMD_SIZE || !pmd_none(*r->pmd))
+		return;
+	w->nr++;
+	w->nr_unlocked += is_unlocked(w->ptl);
+}
+
+static const struct mmu_notifier_ops flush_ops = {
+	.arch_invalidate_secondary_tlbs = watch_flush,
+};
+
+static void unwatch_flush(void *data)
+{
+	struct flush_watch *w = data;
+
+	mmu_notifier_unregister(&w->mn, w->r->mm);
+}
+
+static void retract_clears_locked(struct kunit *test)
+{
+	struct retraction *r = retraction_setup(test);
+	struct flush_watch *w;
+
+	if (!IS_ENABLED(CONFIG_SMP))
+		kunit_skip(test, "requires CONFIG_SMP");
+
+	retraction_fill(r);
+	w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	w->r = r;
+	w->ptl = table_lock(r->mm, r->pmd);
+	w->mn.ops = &flush_ops;
+	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&w->mn, r->mm));
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, unwatch_flush, w));
+	retraction_run(r);
+
+	retraction_expect_retracted(r);
+	if (!w->nr)
+		kunit_skip(test, "TLB flushes are not notified of here");
+	KUNIT_EXPECT_EQ_MSG(test, w->nr_unlocked, 0, "the lock was not held");
 }
 
 /*
@@ -1671,6 +1875,9 @@ static void retract_many_walkers(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, w);
 	w->r = r;
 	start_walkers(test, w);
+	/* Their CPUs may be late on a busy host */
+	for (i = 0; i < 500 && !atomic_long_read(&w->found); i++)
+		msleep(20);
 
 	for (i = 0; i < NR_ROUNDS; i++) {
 		KUNIT_ASSERT_EQ(test, 0, retraction_collapse(r, r->addr));
@@ -1713,10 +1920,12 @@ static struct kunit_case ptlock_test_cases[] = {
 	KUNIT_CASE(ptlock_unsplit),
 	KUNIT_CASE(ptlock_independence),
 	KUNIT_CASE(ptlock_map_lock),
+	KUNIT_CASE(ptlock_map_lock_changed),
 	KUNIT_CASE(ptlock_map_nolock),
 	KUNIT_CASE(ptlock_stack_pmd),
 	KUNIT_CASE(ptlock_no_table),
 	KUNIT_CASE(ptlock_bad_pmd),
+	KUNIT_CASE(ptlock_assert_locked),
 	KUNIT_CASE(ptlock_hugetlb),
 	KUNIT_CASE(kmap_local_first_slot),
 	KUNIT_CASE(highpte_kmap_local),
@@ -1730,6 +1939,7 @@ static struct kunit_case ptlock_test_cases[] = {
 	KUNIT_CASE(retract_keeps_poison),
 	KUNIT_CASE(retract_check_empty),
 	KUNIT_CASE(retract_waits_for_lock),
+	KUNIT_CASE(retract_clears_locked),
 	KUNIT_CASE(retract_grace_period),
 	KUNIT_CASE(retract_walker),
 	KUNIT_CASE(retract_own_table),
