@@ -1471,6 +1471,8 @@ static const char *open_file(struct lane *lane)
 	/* shmem may refuse it, or the page cache folios of that size. */
 	if (ret == -EINVAL)
 		return "shmem cannot be collapsed on this machine";
+	if (ret == -ENOMEM)
+		return "no huge page to be had";
 	if (ret)
 		fail(lane, "a file of shmem: %s", strerror(-ret));
 	return NULL;
@@ -1561,15 +1563,12 @@ int main(int argc, char **argv)
 		nr += chosen(kind->name, argv + 1);
 	if (!nr)
 		ksft_exit_fail_msg("there is no such kind of mapping\n");
-	ksft_set_plan(nr);
 	reason = set_up_machine();
+	if (reason)
+		ksft_exit_skip("%s\n", reason);
+	ksft_set_plan(nr);
 	for (kind = kinds; kind < kinds + ARRAY_SIZE(kinds); kind++) {
-		if (!chosen(kind->name, argv + 1))
-			continue;
-		if (reason)
-			ksft_test_result_code(KSFT_SKIP, kind->name, "%s",
-					      reason);
-		else
+		if (chosen(kind->name, argv + 1))
 			test();
 	}
 	ksft_finished();
