@@ -76,6 +76,10 @@ static void say(const char *fmt, ...)
 static void leave(void)
 {
 	sync();
+#ifdef __sparc__
+	/* What answers for the firmware in QEMU cannot reboot. */
+	reboot(RB_POWER_OFF);
+#endif
 	reboot(RB_AUTOBOOT);
 	for (;;)
 		pause();
