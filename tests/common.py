@@ -92,6 +92,28 @@ def write_tar(path: Path, files: dict[str, str], top: str = "linux-source-7.3/")
             tar.addfile(info, io.BytesIO(data))
 
 
+class Harness(unittest.TestCase):
+    """A copy of harness/, and what its scripts say of mistakes before they begin."""
+
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.root = Path(scratch.name)
+        shutil.copytree(ROOT / "harness", self.root / "harness")
+
+    def mistake(self, script: str, *args: str, **knobs: str) -> str:
+        """The one line of an error, with nothing built."""
+        run = subprocess.run(
+            ["bash", str(self.root / "harness" / script), *args],
+            env={**os.environ, **knobs}, capture_output=True, text=True, check=False,
+            timeout=30)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        errors = [line for line in run.stderr.splitlines() if line]
+        self.assertEqual(len(errors), 1, run.stderr)
+        self.assertFalse((self.root / "build").exists(), "something was built")
+        return errors[0]
+
+
 class Repo(unittest.TestCase):
     """A scratch repository with three patches, and ways to run its scripts."""
 

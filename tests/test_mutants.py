@@ -6,35 +6,17 @@ That each mutant applies, and names what exists, is a check of lint.sh."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from common import Harness
 
 
-class Mistakes(unittest.TestCase):
+class Mistakes(Harness):
     """All of them come out before anything is built."""
 
-    def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.root = Path(scratch.name)
-        shutil.copytree(ROOT / "harness", self.root / "harness")
-
     def run_mutants(self, names: str, *args: str) -> str:
-        run = subprocess.run(
-            ["bash", str(self.root / "harness/mutants.sh"), *args],
-            env={**os.environ, "MUTANTS": names}, capture_output=True, text=True,
-            check=False, timeout=30)
-        self.assertEqual(run.returncode, 1, run.stderr)
-        errors = [line for line in run.stderr.splitlines() if line]
-        self.assertEqual(len(errors), 1, run.stderr)
-        self.assertFalse((self.root / "build").exists(), "something was built")
-        return errors[0]
+        return self.mistake("mutants.sh", *args, MUTANTS=names)
 
     def test_unknown_name_lists_the_known_ones(self) -> None:
         error = self.run_mutants("july-2024 nope")
@@ -56,14 +38,8 @@ class Mistakes(unittest.TestCase):
                 mutant.write_text(whole)
 
 
-class Functions(unittest.TestCase):
+class Functions(Harness):
     """Each alone, with a copy of harness/ of its own."""
-
-    def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.root = Path(scratch.name)
-        shutil.copytree(ROOT / "harness", self.root / "harness")
 
     def call(self, *args: str) -> list[str]:
         run = subprocess.run(

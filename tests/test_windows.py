@@ -5,15 +5,11 @@ And that windows.tsv, the programs and widen.patch speak of the same things."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from common import ROOT, Harness
+
 WINDOWS = ROOT / "harness" / "windows"
 
 
@@ -23,26 +19,15 @@ def lines() -> list[list[str]]:
             if not line.startswith(("#", "window\t"))]
 
 
-class Mistakes(unittest.TestCase):
+class Mistakes(Harness):
     """All of them come out before anything is built."""
 
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.root = Path(scratch.name)
-        shutil.copytree(ROOT / "harness", self.root / "harness")
+        super().setUp()
         self.tsv = self.root / "harness/windows/windows.tsv"
 
     def run_windows(self, *args: str, **knobs: str) -> str:
-        run = subprocess.run(
-            ["bash", str(self.root / "harness/windows.sh"), *args],
-            env={**os.environ, "TESTS": "", "MUTANT": "", **knobs}, capture_output=True,
-            text=True, check=False, timeout=30)
-        self.assertEqual(run.returncode, 1, run.stderr)
-        errors = [line for line in run.stderr.splitlines() if line]
-        self.assertEqual(len(errors), 1, run.stderr)
-        self.assertFalse((self.root / "build").exists(), "something was built")
-        return errors[0]
+        return self.mistake("windows.sh", *args, **{"TESTS": "", "MUTANT": "", **knobs})
 
     def change(self, old: str, new: str) -> None:
         text = self.tsv.read_text()
