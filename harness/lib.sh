@@ -116,6 +116,12 @@ put()
 	mv -f "$1.new" "$1"
 }
 
+# pack FOLDER FILE: the folder, as root's, becomes an initramfs.
+pack()
+{
+	(cd "$1" && find . | sort | cpio -o -H newc --quiet -R 0:0) | put "$2"
+}
+
 # need_space MIB WHAT: fail early rather than with a full disk.
 need_space()
 {

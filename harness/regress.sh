@@ -113,8 +113,7 @@ make_root()
 		[ -z "$program" ] || cp -u "$OUT/$1/bin/$program" "$root/bin/"
 	done <<<"$2"
 	mkdir -p "$CELL_OUT"
-	(cd "$root" && find . | sort | cpio -o -H newc --quiet -R 0:0) |
-		put "$CELL_OUT/initramfs.cpio"
+	pack "$root" "$CELL_OUT/initramfs.cpio"
 }
 
 # A file system, and something to swap to. Sparse, and QEMU never writes to them.

@@ -122,8 +122,7 @@ rm -rf "$STAMP" "$CELL_OUT/rootfs"
 : >"$STAMP.new"
 : >"$LOG"
 build_root
-(cd "$CELL_OUT/rootfs" && find . | sort | cpio -o -H newc --quiet -R 0:0) |
-	put "$CELL_OUT/initramfs.cpio"
+pack "$CELL_OUT/rootfs" "$CELL_OUT/initramfs.cpio"
 [ -z "$CELL_user" ] || make_disks
 mv "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs"
 mv "$STAMP.new" "$STAMP"

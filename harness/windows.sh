@@ -131,8 +131,7 @@ make_root()
 		-I "$TREE/tools/testing/selftests" -o "$root/bin/$1" "$WINDOWS/$1.c"
 	: >"$root/suites"
 	echo "$TEST 60 $1 -r $TEST.race" >"$root/selftests"
-	(cd "$root" && find . | sort | cpio -o -H newc --quiet -R 0:0) |
-		put "$OUT/initramfs.cpio"
+	pack "$root" "$OUT/initramfs.cpio"
 }
 
 # outcome SIDE WINDOW LOST: boots the test; sets HITS, and RESULT: held, lost, or
