@@ -956,21 +956,12 @@ static long check_private_rwp(struct test_file *file, char *addr, long arg)
 /* A private page put beside the page cache, which no page lock holds back. */
 static long install_copy(struct test_file *file, char *addr, long arg)
 {
-	unsigned int tries;
 	long ret;
 
 	fill_page(page_buf, PRIVATE_SEED);
 	ret = register_uffd(file, addr, UFFDIO_REGISTER_MODE_MISSING,
 			    UFFD_FEATURE_MISSING_SHMEM);
-	if (ret)
-		return ret;
-	/* It fails so when it loses the table that it has just made. */
-	for (tries = 0; tries < 10; tries++) {
-		ret = uffd_copy(uffd, item(addr), page_buf);
-		if (ret != -EEXIST)
-			break;
-	}
-	return ret;
+	return ret ?: uffd_copy(uffd, item(addr), page_buf);
 }
 
 /* A marker in an empty entry, which nothing but the page table knows about. */
