@@ -8,12 +8,14 @@ out:  on stdout the verdict, reason first; with --out a table with one line for
       each thing checked: check, name, result (pass, fail, skip, info), detail
 exit: 0 all of it ran and passed; 1 it did not; 2 bad arguments
 
-KTAP is read by the kernel's own parser, tools/testing/kunit of the tree.
+KTAP is read by the kernel's own parser, tools/testing/kunit of the tree. Data races
+of other code that are in known-races.tsv are named, and do not fail.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import io
 import re
 import sys
@@ -51,6 +53,9 @@ TAINT_ALLOWED = 1 << 18
 # may be about the level that it is folded into.
 ANNOUNCED = re.compile(r'# \S+: (\d+) lines? "(bad p[gum4]d)" (?:is|are) expected$')
 BAD_TABLE = re.compile(r": bad p[gum4]d ")
+
+DATA_RACE = re.compile(r"BUG: KCSAN: data-race in (.+)$")
+KNOWN_RACES = Path(__file__).with_name("known-races.tsv")
 
 TAIL = 30
 
@@ -113,8 +118,22 @@ def read_port(text: str) -> Port:
     return port
 
 
+def known_races() -> list[tuple[str, str]]:
+    """Functions, what it is; see known-races.tsv."""
+    rows = [line.split("\t") for line in KNOWN_RACES.read_text().splitlines()
+            if line and not line.startswith("#")]
+    return [(row[0], row[1]) for row in rows[1:]]
+
+
+def known_race(line: str) -> str | None:
+    race = DATA_RACE.search(line)
+    return race and next((f"{race[1]}: {what}" for functions, what in known_races()
+                          if fnmatch.fnmatchcase(race[1], functions)), None)
+
+
 def check_console(text: str) -> Iterator[Check]:
     due: dict[str, int] = {}
+    races: dict[str, int] = {}
     if not text.strip():
         yield Check("console", "empty", "fail", "the kernel printed nothing")
     for line in text.splitlines():
@@ -127,8 +146,12 @@ def check_console(text: str) -> Iterator[Check]:
                       None)
         if excuse:
             due[excuse] -= 1
+        elif race := known_race(line):
+            races[race] = races.get(race, 0) + 1
         elif name:
             yield Check("console", name, "fail", line.strip())
+    for race, count in races.items():
+        yield Check("console", "known race", "info", f"{count}x {race}")
     for word, left in due.items():
         if left:
             yield Check("console", "announced", "fail",
@@ -300,6 +323,7 @@ def summary(cell: str, checks: list[Check], logs: dict[str, Path],
     out += [f"  skipped: {c.name}: {c.detail}" for c in checks
             if c.result == "skip"]
     out += [f"  {c.detail}" for c in checks if c.check == "config"]
+    out += [f"  known race: {c.detail}" for c in checks if c.name == "known race"]
     if any(c.name == "end" for c in bad):
         out += last_lines(logs, texts)
     return "\n".join(out)

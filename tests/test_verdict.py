@@ -222,6 +222,14 @@ class Console(unittest.TestCase):
         got = failures(console + announce + "[ 1.0] WARNING: x\n" * 2, port)
         self.assertTrue(got)
 
+    def test_known_races(self) -> None:
+        console, port = log("pass")
+        known = "[ 1.0] BUG: KCSAN: data-race in xas_clear_mark / xas_find_marked\n"
+        self.assertEqual(failures(console + known + known, port), [])
+        for line in (known.replace("xas_find_marked", "pmd_clear"),
+                     known.replace("KCSAN", "KASAN")):
+            self.assertEqual(len(failures(console + known + line, port)), 1, line)
+
     def test_first_line_is_the_reason(self) -> None:
         console, port = log("pass")
         console += "[ 1.0] WARNING: first\n[ 2.0] BUG: KASAN: second\n"
