@@ -10,14 +10,14 @@
 
 # No targets are files.
 .PHONY: help run tree refresh cell matrix report test lint series apply regress bisect \
-	mutants model race windows bench clean distclean
+	mutants model race windows bench bench-report answer clean distclean
 .NOTPARALLEL:
 
 export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT AGAIN KEEP \
 	HOSTS ALL TESTS RETRIES DURATION MUTANT
 
 help:	## this list (at once)
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
 
 run:	## everything for x86_64: install, fetch, build, boot, test (8 min after the download; 15 s again)
 	@harness/cell.sh x86_64
@@ -69,6 +69,13 @@ windows:	## stretch the windows in which a table goes away: base loses, series h
 
 bench:	## instructions an operation and code size, base against series (2 hours)
 	@harness/bench.sh
+
+bench-report:	## what make bench measured so far, into README.md and the report (1 s)
+	@harness/bench.py build/bench --readme
+	@harness/report.py
+
+answer:	## time until a developer has an answer, beside kunit.py (20 min)
+	@harness/answer.sh
 
 clean:	## remove kernels, logs and results; keep base and tree (10 s)
 	@harness/clean.sh

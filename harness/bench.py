@@ -3,22 +3,33 @@
 """What bench.sh measured, as a table, and as a plot.
 
 in:   a folder with CELL.tsv (cell, side, operation, unit, n, min, median, max) and
-      CELL.size (what bloat-o-meter printed), and the cells wanted
-out:  bench.md and bench.svg in that folder, and the table on stdout
+      CELL.size (what bloat-o-meter printed), and the cells wanted: all without any
+out:  bench.md and bench.svg in that folder, and the table on stdout; with --readme a
+      smaller table in README.md, between its two comments, and the plot beside this
 exit: 0; 1 with one line when something that was asked for is not there
 
 The difference is that of the medians. It is marked when it is more than what the
 repetitions of one kernel differ by, from the least to the median, on both sides:
 the rest says nothing.
+
+What a retracted table costs is told from operations retract_N_M, collapses with N
+tables in M processes, and from collapse, which has none: (retract_N_M - collapse) / N.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+SCALE = re.compile(r"retract_(\d+)_(\d+)")
+ROOT = Path(__file__).resolve().parent.parent
+README_BEGIN = "<!-- what make bench measured, as make bench-report wrote it -->"
+README_END = "<!-- end of what make bench measured -->"
 ROW = 16
 LABEL = 240
 HALF = 220
@@ -53,6 +64,12 @@ class Line:
     @property
     def is_more_than_noise(self) -> bool:
         return abs(self.difference) > self.spread
+
+    @property
+    def verdict(self) -> str:
+        if not self.is_more_than_noise:
+            return "the same"
+        return "fewer" if self.difference < 0 else "more"
 
 
 class Missing(Exception):
@@ -94,6 +111,77 @@ def table(lines: list[Line]) -> str:
     return "\n".join(out) + "\n"
 
 
+def count(lines: list[Line]) -> str:
+    counts = Counter(line.verdict for line in lines)
+    return (f"{len(lines)} figures: {counts['fewer']} with fewer instructions than the "
+            f"base, {counts['the same']} the same, {counts['more']} with more")
+
+
+@dataclass
+class Retraction:
+    """What a table costs when there are many, in instructions."""
+    cell: str
+    tables: int
+    processes: int
+    base: float
+    series: float
+
+
+def retractions(lines: list[Line]) -> list[Retraction]:
+    alone = {line.cell: line for line in lines if line.operation == "collapse"}
+    out = []
+    for line in lines:
+        match = SCALE.fullmatch(line.operation)
+        if match and line.cell in alone:
+            tables, processes = map(int, match.groups())
+            none = alone[line.cell]
+            out.append(Retraction(line.cell, tables, processes,
+                                  (line.base.median - none.base.median) / tables,
+                                  (line.series.median - none.series.median) / tables))
+    return out
+
+
+def scale_table(costs: list[Retraction]) -> str:
+    out = ["| cell | tables | processes | base, per table | series, per table |",
+           "|---|--:|--:|--:|--:|"]
+    out += [f"| {cost.cell} | {cost.tables} | {cost.processes} | {cost.base:.0f} "
+            f"| {cost.series:.0f} |" for cost in costs]
+    return "\n".join(out) + "\n"
+
+
+def without_scale(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if not SCALE.fullmatch(line.operation)]
+
+
+def small_table(lines: list[Line], sizes: dict[str, tuple[int, int, int]]) -> str:
+    """Operations by cells, in per cent of the base."""
+    cells = list(sizes)
+    found = {(line.operation, line.cell): line for line in lines}
+    out = [f"| instructions, series against base | {' | '.join(cells)} |",
+           "|---|" + "--:|" * len(cells)]
+    for operation in dict.fromkeys(line.operation for line in lines):
+        row = []
+        for cell in cells:
+            line = found.get((operation, cell))
+            row.append("-" if not line else
+                       "same" if not line.is_more_than_noise else
+                       f"{line.difference:+.1f} ({100 * (line.ratio - 1):+.2f} %)")
+        out.append(f"| {operation} | {' | '.join(row)} |")
+    out.append("| size, bytes | " + " | ".join(f"{sizes[cell][2]:+d}" for cell in cells)
+               + " |")
+    return "\n".join(out) + "\n"
+
+
+def write_readme(path: Path, text: str) -> None:
+    before, begin, rest = path.read_text().partition(README_BEGIN)
+    _, end, after = rest.partition(README_END)
+    if not begin or not end:
+        raise Missing(f"{path}: no lines {README_BEGIN} and {README_END}")
+    new = path.with_name(path.name + ".new")
+    new.write_text(f"{before}{begin}\n{text}{end}{after}")
+    new.replace(path)
+
+
 def size_table(sizes: dict[str, tuple[int, int, int]]) -> str:
     out = ["| cell | base, bytes | series, bytes | difference |",
            "|---|--:|--:|--:|"]
@@ -131,19 +219,32 @@ def plot(lines: list[Line]) -> str:
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) < 2:
-        print("usage: bench.py FOLDER CELL...", file=sys.stderr)
-        return 1
-    folder = Path(argv[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("cells", nargs="*")
+    parser.add_argument("--readme", type=Path, nargs="?", const=ROOT / "README.md",
+                        help="put a table in there, and the plot into harness/bench/")
+    args = parser.parse_args(argv)
     try:
-        lines = [line for cell in argv[1:] for line in read_cell(folder, cell)]
-        sizes = {cell: size(folder, cell) for cell in argv[1:]}
+        cells = args.cells or sorted(path.stem for path in args.folder.glob("*.size"))
+        if not cells:
+            raise Missing(f"nothing was measured in {args.folder}: run make bench")
+        lines = [line for cell in cells for line in read_cell(args.folder, cell)]
+        sizes = {cell: size(args.folder, cell) for cell in cells}
+        one_by_one = without_scale(lines)
+        picture = plot(one_by_one)
+        text = "\n".join([table(one_by_one), scale_table(retractions(lines)),
+                          size_table(sizes), count(one_by_one) + "\n"])
+        (args.folder / "bench.md").write_text(text)
+        (args.folder / "bench.svg").write_text(picture)
+        if args.readme:
+            write_readme(args.readme, f"{count(one_by_one)}.\n\n"
+                         f"{small_table(one_by_one, sizes)}\n"
+                         f"{scale_table(retractions(lines))}")
+            (ROOT / "harness/bench/bench.svg").write_text(picture)
     except Missing as missing:
         print(f"error: {missing}", file=sys.stderr)
         return 1
-    text = table(lines) + "\n" + size_table(sizes)
-    (folder / "bench.md").write_text(text)
-    (folder / "bench.svg").write_text(plot(lines))
     print(text, end="")
     return 0
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # bench.sh: what the series costs or saves: instructions an operation, and size.
 #
-# in:   CELLS="A B ..." of cells.tsv (below: the default)
+# in:   CELLS="A B ..." of cells.tsv (below: the default); A+debug-vm is the same cell
+#       with CONFIG_DEBUG_VM
 # out:  build/bench/CELL-{base,series}/, the kernels; build/bench/CELL.tsv: cell,
 #       side, operation, unit, n, min, median, max; build/bench/CELL.size:
 #       bloat-o-meter, base to series; a table on stdout
@@ -10,74 +11,115 @@
 #
 # One CPU under -icount shift=0, where the guest's clock counts instructions: the
 # figures do not depend on this machine, nor on what else it does. Both kernels have
-# the cell's configuration without debug-vm and without the suite. 10 minutes a cell
+# the cell's configuration without debug-vm and without the suite, and both have
+# harness/bench/, which calls what userspace does not reach alone. 10 minutes a cell
 # the first time, 1 again.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/lib.sh"
 . "$HARNESS/cells.sh"
 
-OUT=$BUILD/bench
-CELLS=${CELLS:-x86_64 i386-pae arm64 arm64-64k arm-lpae-highpte arm-highpte
-	riscv64-sv57 s390x ppc64le-radix-64k}
-SIDES="base series"
+OUT=$BUILD/bench$(tree_branch | sed 's/^series//')
+TABLE=$CELLS_TSV
+read -ra CELLS <<<"${CELLS:-x86_64 i386-pae arm64 arm64-64k arm-lpae-highpte arm-highpte
+	riscv64-sv57 s390x ppc64le-radix-64k ppc64le-radix-64k+debug-vm}"
+SUITE=pgtable_bench
 export ACCEL=tcg
 
-# shellcheck disable=SC2034 # derive_cells calls it, and reads what it sets
+# shellcheck disable=SC2034,SC2317 # derive_cells calls it, and reads what it sets
 bench_line()
 {
-	CELL_fragments=${CELL_fragments//,debug-vm/}
-	CELL_fragments=${CELL_fragments//,ptlock/}
-	CELL_qemu=$(sed -E 's/-smp [0-9]+/-smp 1 -icount shift=0,sleep=off/' <<<"$CELL_qemu")
-	CELL_suites='' CELL_proof=''
-	CELL_user=bench
+	local name
+
+	for name in debug-vm debug-virtual kasan-sw-tags kasan page-table-check ptlock; do
+		CELL_fragments=${CELL_fragments//,$name/}
+	done
+	CELL_fragments+=${DEBUG_VM:+,debug-vm}
+	CELL_cell+=${DEBUG_VM:+-debug-vm}
+	CELL_qemu=$(sed -E 's/ -smp [0-9]+//; s/$/ -smp 1 -icount shift=0,sleep=off/' <<<"$CELL_qemu")
+	CELL_suites=$SUITE CELL_user=bench CELL_proof=''
 	CELL_timeout=1800
 }
 
-# measure CELL SIDE: builds, boots, and prints the lines for CELL.tsv.
+# add_suite ARG: adds the KUnit suite to an index; ARG is what pte_lockptr() takes.
+# shellcheck disable=SC2317 # variant calls it
+add_suite()
+{
+	local rev=$2 object=tests/${SUITE}_kunit blob
+
+	blob=$(bgit hash-object -w "$HARNESS/bench/${SUITE}_kunit.c")
+	bgit update-index --add --cacheinfo "100644,$blob,mm/$object.c"
+	blob=$({
+		bgit show "$rev:mm/Makefile"
+		echo "obj-y += $object.o"
+		echo "CFLAGS_$object.o := -DPTE_LOCKPTR_ARG=$1"
+	} | bgit hash-object -w --stdin)
+	bgit update-index --cacheinfo "100644,$blob,mm/Makefile"
+}
+
+# side NAME CELL: selects the tree and the folders of one of the two kernels.
+side()
+{
+	export TREE=$OUT/$1-tree KOUT=$OUT/$2-$1
+	load_cell "$2"
+}
+
+# measure SIDE CELL: boots, and prints the lines for CELL.tsv.
 measure()
 {
-	local log=$OUT/$1-$2.log
+	local log=$OUT/$2-$1.log
 
-	export KOUT=$OUT/$1-$2
-	say bench "$1: $2"
-	load_cell "$1"
-	"$HARNESS/kernel.sh" "$1"
-	"$HARNESS/user.sh" "$1"
-	"$HARNESS/boot.sh" "$1" >"$log" 2>&1 ||
-		die "$1, $2: $(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log")"
-	sed -nE "s/^ok [0-9]+ (\w+) # unit=(\w+) n=(\S+) min=(\S+) median=(\S+) max=(\S+)\$/$1\t$2\t\1\t\2\t\3\t\4\t\5\t\6/p" \
+	side "$@"
+	"$HARNESS/user.sh" "$2"
+	say bench "$2: $1"
+	"$HARNESS/boot.sh" "$2" >"$log" 2>&1 ||
+		die "$2, $1: $(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log")"
+	sed -nE "s/^(ok [0-9]+| *#) (\w+)(:| #) unit=(\w+) n=(\S+) min=(\S+) median=(\S+) max=(\S+)\$/$2\t$1\t\2\t\4\t\5\t\6\t\7\t\8/p" \
 		"$CELL_OUT/port.log"
 }
 
 bench_cell()
 {
-	local side
+	local name
 
-	for side in $SIDES; do
-		TREE=$(walk_tree "${REV[$side]}" "$OUT/tree")
-		export TREE
-		measure "$1" "$side"
-	done >"$OUT/$1.tsv.new"
-	mv "$OUT/$1.tsv.new" "$OUT/$1.tsv"
+	for name in base series; do
+		side "$name" "$1"
+		"$HARNESS/kernel.sh" "$1"
+	done
+	for name in base series; do
+		measure "$name" "$1"
+	done | put "$OUT/$1.tsv"
 	"$TREE/scripts/bloat-o-meter" "$OUT/$1-base/vmlinux" "$OUT/$1-series/vmlinux" |
 		put "$OUT/$1.size"
 }
 
+make_trees()
+{
+	local rev
+
+	"$HARNESS/tree.sh" >/dev/null
+	rev=$("$HARNESS/compose.sh" | cut -d' ' -f1)
+	rev=$(variant "$rev" add_suite pmd "$rev")
+	walk_tree "$rev" "$OUT/base-tree" >/dev/null
+	rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
+	rev=$(variant "$rev" add_suite pte "$rev")
+	walk_tree "$rev" "$OUT/series-tree" >/dev/null
+}
+
 [ $# = 0 ] || die "bench.sh takes no arguments, but CELLS=\"NAME …\""
-for cell in $CELLS; do
-	load_cell "$cell"
+for name in "${CELLS[@]}"; do
+	load_cell "${name%+debug-vm}"
 done
 lock bench
 mkdir -p "$OUT"
-# shellcheck disable=SC2086 # a list of words
-derive_cells "$OUT/cells.tsv" bench_line $CELLS
-# shellcheck disable=SC2086 # a list of words
-"$HARNESS/deps.sh" $CELLS
-rev=$("$HARNESS/compose.sh")
-declare -A REV=([base]=${rev% *} [series]=${rev#* })
-for cell in $CELLS; do
-	bench_cell "$cell"
+"$HARNESS/deps.sh" "${CELLS[@]%+debug-vm}"
+make_trees
+DONE=()
+for name in "${CELLS[@]}"; do
+	CELLS_TSV=$TABLE DEBUG_VM=
+	[ "$name" = "${name%+debug-vm}" ] || DEBUG_VM=1
+	derive_cells "$OUT/cells.tsv" bench_line "${name%+debug-vm}"
+	DONE+=("${name//+/-}")
+	bench_cell "${DONE[-1]}"
 done
-# shellcheck disable=SC2086 # a list of words
-"$HARNESS/bench.py" "$OUT" $CELLS
+"$HARNESS/bench.py" "$OUT" "${DONE[@]}"

@@ -205,6 +205,24 @@ walk_tree()
 	echo "$dir"
 }
 
+# variant REV EDIT [ARG...]: REV with what the function EDIT makes of its index, as a
+# commit; prints it. It is always the same one, so that nothing is written and built
+# again when it is checked out.
+variant()
+{
+	local -x GIT_INDEX_FILE=$BUILD/.variant-index.$$ GIT_AUTHOR_DATE='@0 +0000' \
+		GIT_COMMITTER_DATE='@0 +0000' \
+		GIT_AUTHOR_NAME=ptlock GIT_AUTHOR_EMAIL=ptlock@localhost.invalid \
+		GIT_COMMITTER_NAME=ptlock GIT_COMMITTER_EMAIL=ptlock@localhost.invalid
+	local tree
+
+	bgit read-tree "$1"
+	"${@:2}"
+	tree=$(bgit write-tree)
+	rm -f "$GIT_INDEX_FILE"
+	bgit commit-tree -p "$1" -m variant "$tree"
+}
+
 # identity DIR: sets IDENT_NAME and IDENT_EMAIL from git's configuration (as of
 # DIR) or GIT_AUTHOR_*; false when there is none. git must not guess one.
 identity()

@@ -620,18 +620,28 @@ def costs(page: Page) -> Section:
             print(f"note: left out: {path}: {error}", file=sys.stderr)
     if not lines:
         return "", ""
+    scale = bench.scale_table(bench.retractions(lines))
+    lines = bench.without_scale(lines)
     # What is bold there is what is more than noise.
-    rows = [[cell.strip() for cell in row.strip("| ").split("|")]
-            for row in bench.table(lines).splitlines()]
+    rows = markdown_rows(bench.table(lines))
     shown, _ = table([text.replace("difference", "difference, bold: more than noise")
                       for text in rows[0]], rows[2:])
     shown = re.sub(r"\*\*(.*?)\*\*", r"<b>\1</b>", shown)
     size_rows = [[cell, str(old), str(new), f"{by:+d}"]
                  for cell, (old, new, by) in sizes.items()]
     sized, _ = table(["cell", "base, bytes", "series, bytes", "difference"], size_rows)
-    plot = tag("figure", bench.plot(lines))
-    return (sized + plot + fold(f"all {len(lines)} figures, instructions", shown),
-            bench.size_table(sizes) + "\n" + bench.table(lines).strip())
+    plot = tag("p", escape(bench.count(lines))) + tag("figure", bench.plot(lines))
+    scale_rows = markdown_rows(scale)
+    scaled = table(scale_rows[0], scale_rows[2:])[0] if scale_rows[2:] else ""
+    return (sized + plot + fold(f"all {len(lines)} figures, instructions", shown) +
+            (scaled and fold("instructions a retracted table", scaled)),
+            "\n".join([bench.size_table(sizes), bench.count(lines) + "\n",
+                       bench.table(lines), scale]).strip())
+
+
+def markdown_rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in row.strip("| ").split("|")]
+            for row in text.splitlines()]
 
 
 # An empty section is left out.

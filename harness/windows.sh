@@ -72,23 +72,15 @@ make_cells()
 	derive_cells "$OUT/cells.tsv" window_line "$@"
 }
 
-# widened REV [PATCH]: that commit with the hooks, and with that patch. It is always
-# the same one, so that nothing is written and built again when it is checked out.
-widened()
+# widen [PATCH]: adds the hooks to an index, and that patch.
+# shellcheck disable=SC2317 # variant calls it
+widen()
 {
-	local -x GIT_INDEX_FILE=$OUT/index GIT_AUTHOR_DATE='@0 +0000' \
-		GIT_COMMITTER_DATE='@0 +0000' \
-		GIT_AUTHOR_NAME=ptlock GIT_AUTHOR_EMAIL=ptlock@localhost.invalid \
-		GIT_COMMITTER_NAME=ptlock GIT_COMMITTER_EMAIL=ptlock@localhost.invalid
-
 	local file
 
-	bgit read-tree "$1"
-	for file in "$WINDOWS/widen.patch" ${2:+"$2"}; do
-		bgit apply --cached "$file" ||
-			die "$file does not apply to $(bgit log -1 --format=%s "$1"): make it again"
+	for file in "$WINDOWS/widen.patch" "$@"; do
+		bgit apply --cached "$file" || die "$file does not apply: make it again"
 	done
-	bgit commit-tree -p "$1" -m widened "$(bgit write-tree)"
 }
 
 make_trees()
@@ -99,7 +91,7 @@ make_trees()
 	for name in "${SIDES[@]}"; do
 		rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
 		[ "$name" != base ] || rev=$("$HARNESS/compose.sh" | cut -d' ' -f1)
-		rev=$(widened "$rev" "${MUTANT:-}")
+		rev=$(variant "$rev" widen ${MUTANT:+"$MUTANT"})
 		walk_tree "$rev" "$OUT/$name-tree" >/dev/null
 	done
 }
@@ -115,7 +107,12 @@ side()
 run()
 {
 	"$@" >>"$OUT/user.log" 2>&1 </dev/null ||
-		die "$TEST: ${*##*/} failed: see $OUT/user.log"
+		die "$CELL_cell: ${*##*/} failed: see $OUT/user.log"
+}
+
+make_headers()
+{
+	run make -C "$TREE" O="$OUT/uapi-$CELL_arch" ARCH="$CELL_arch" -j"$JOBS" headers
 }
 
 # make_root PROGRAM: the guest, which runs one test.
@@ -125,7 +122,6 @@ make_root()
 
 	scratch "$root"
 	mkdir "$root/bin"
-	run make -C "$TREE" O="$uapi" ARCH="$CELL_arch" -j"$JOBS" headers
 	run "${CELL_cross}gcc" -static -O2 -o "$root/init" "$HARNESS/init.c"
 	run "${CELL_cross}gcc" -static -O2 -Wall -isystem "$uapi/usr/include" \
 		-I "$TREE/tools/testing/selftests" -o "$root/bin/$1" "$WINDOWS/$1.c"
@@ -191,14 +187,15 @@ mapfile -t CELLS < <(lines | cut -f4 | sort -u)
 "$HARNESS/deps.sh" "${CELLS[@]}"
 make_trees
 TEST=''
+: >"$OUT/user.log"
 make_cells "${CELLS[@]}"
 for cell in "${CELLS[@]}"; do
 	for name in "${SIDES[@]}"; do
 		side "$name" "$cell"
 		"$HARNESS/kernel.sh" "$cell"
 	done
+	make_headers
 done
-: >"$OUT/user.log"
 COUNT=0 NOT_HIT=0 WRONG=0
 row=$(printf '%-15s %-23s %-15s %5s' window test cell patch)
 for name in "${SIDES[@]}"; do

@@ -14,10 +14,14 @@
  * Each of the n repetitions is set up afresh, does the operation many times, and
  * divides; setting up and cleaning up are not measured. An operation that this
  * kernel does not have is skipped, with the reason.
+ *
+ * retract_N_M is a collapse with N page tables to be retracted in M processes: what a
+ * table costs is the difference between them, see bench.py.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,10 +37,13 @@
 #define WARMUP		3	/* not counted: slabs, per-CPU lists */
 #define PAGES		512	/* of most operations */
 #define TABLES		32	/* of those that count tables */
+#define MAX_MMS		16
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
+
+struct operation;
 
 /* What an operation works on; what it does not need is not there. */
 struct area {
@@ -45,6 +52,8 @@ struct area {
 	int fd;
 	char *other;		/* a second mapping */
 	size_t other_len;
+	const struct operation *op;
+	pid_t pids[MAX_MMS];	/* other processes that map the file */
 	const char *why_not;	/* set by setup(): skip, and say this */
 };
 
@@ -53,6 +62,7 @@ struct operation {
 	const char *unit;	/* what the count is divided by */
 	void (*setup)(struct area *area);
 	long (*run)(struct area *area);	/* returns the number of units */
+	int tables, mms;
 };
 
 static size_t page_size, pmd_size;
@@ -297,26 +307,6 @@ static void setup_collapse(struct area *area)
 	if (area->addr == MAP_FAILED)
 		die("mmap");
 }
-
-/* ... and TABLES mappings of it, each with a table to be retracted. */
-static void setup_retract(struct area *area)
-{
-	setup_collapse(area);
-	if (area->why_not)
-		return;
-	area->other_len = TABLES * pmd_size;
-	area->other = reserve(area->other_len);
-	for (int i = 0; i < TABLES; i++) {
-		char *addr = mmap(area->other + i * pmd_size, pmd_size, PROT_READ,
-				  MAP_SHARED | MAP_FIXED, area->fd, 0);
-
-		if (addr == MAP_FAILED)
-			die("mmap");
-		madvise(addr, pmd_size, MADV_NOHUGEPAGE);
-		touch(addr, page_size, page_size, false);
-	}
-}
-
 static long collapse(struct area *area)
 {
 	if (madvise(area->addr, pmd_size, MADV_COLLAPSE)) {
@@ -324,7 +314,56 @@ static long collapse(struct area *area)
 			return -1;
 		die("MADV_COLLAPSE");
 	}
-	return area->other ? TABLES : 1;
+	return 1;
+}
+
+/* Map the file nr times, each with a page table of its own. */
+static void map_tables(struct area *area, int nr)
+{
+	char *addr = reserve(nr * pmd_size);
+
+	for (int i = 0; i < nr; i++, addr += pmd_size) {
+		if (mmap(addr, pmd_size, PROT_READ, MAP_SHARED | MAP_FIXED,
+			 area->fd, 0) == MAP_FAILED)
+			die("mmap");
+		madvise(addr, pmd_size, MADV_NOHUGEPAGE);
+		touch(addr, page_size, page_size, false);
+	}
+}
+
+/* ... and processes that share the mappings out among them. */
+static void setup_scale(struct area *area)
+{
+	int ready[2];
+	char byte;
+
+	if (sizeof(long) < 8 && area->op->tables / area->op->mms > 64) {
+		area->why_not = "no address space for so many";
+		return;
+	}
+	setup_collapse(area);
+	if (area->why_not)
+		return;
+	if (pipe(ready))
+		die("pipe");
+	for (int i = 0; i < area->op->mms; i++) {
+		area->pids[i] = fork();
+		if (area->pids[i] < 0)
+			die("fork");
+		if (area->pids[i])
+			continue;
+		munmap(area->addr, pmd_size);
+		map_tables(area, area->op->tables / area->op->mms);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	for (int i = 0; i < area->op->mms; i++)
+		if (read(ready[0], &byte, 1) != 1)
+			die("a process that maps the file ended");
+	close(ready[0]);
 }
 
 static size_t hugetlb_size(void)
@@ -381,8 +420,15 @@ static const struct operation operations[] = {
 	{ "mremap", "page", setup_move, move_pages },
 	{ "process_vm_readv", "page", setup_readv, readv_pages },
 	{ "pagemap", "page", setup_pagemap, read_pagemap },
-	{ "collapse", "table", setup_collapse, collapse },
-	{ "retract", "table", setup_retract, collapse },
+	{ "collapse", "collapse", setup_collapse, collapse },
+	{ "retract_1_1", "collapse", setup_scale, collapse, 1, 1 },
+	{ "retract_8_1", "collapse", setup_scale, collapse, 8, 1 },
+	{ "retract_64_1", "collapse", setup_scale, collapse, 64, 1 },
+	{ "retract_64_4", "collapse", setup_scale, collapse, 64, 4 },
+	{ "retract_64_16", "collapse", setup_scale, collapse, 64, 16 },
+	{ "retract_512_1", "collapse", setup_scale, collapse, 512, 1 },
+	{ "retract_512_4", "collapse", setup_scale, collapse, 512, 4 },
+	{ "retract_512_16", "collapse", setup_scale, collapse, 512, 16 },
 	{ "hugetlb_fault", "page", setup_hugetlb, write_hugetlb },
 };
 
@@ -390,6 +436,11 @@ static const struct operation operations[] = {
 
 static void tear_down(struct area *area)
 {
+	for (int i = 0; i < MAX_MMS; i++)
+		if (area->pids[i] > 0) {
+			kill(area->pids[i], SIGKILL);
+			waitpid(area->pids[i], NULL, 0);
+		}
 	if (area->addr)
 		munmap(area->addr, area->len);
 	if (area->other)
@@ -401,7 +452,7 @@ static void tear_down(struct area *area)
 /* Per unit, or negative when it cannot be had; says why in *why_not. */
 static double measure(const struct operation *op, const char **why_not)
 {
-	struct area area = { .fd = -1 };
+	struct area area = { .fd = -1, .op = op };
 	double result = -1;
 	uint64_t begin;
 	long n;

@@ -272,7 +272,8 @@ static int create_in(const char *dir)
 
 /*
  * A new file of which @prepare() says that it can be collapsed, on one of the
- * file systems that are tried. @prepare() may return another file instead, or -1.
+ * file systems that are tried. @prepare() may return another file instead, or -1, or
+ * -ENOMEM if there is no huge page to be had, wherever the file is.
  */
 int find_file(int (*prepare)(int fd, void *arg), void *arg)
 {
@@ -285,7 +286,7 @@ int find_file(int (*prepare)(int fd, void *arg), void *arg)
 		nr = 1;
 	else
 		dir = NULL;
-	for (i = 0; i < nr && fd < 0; i++) {
+	for (i = 0; i < nr && fd < 0 && fd != -ENOMEM; i++) {
 		fd = create_in(dir ?: dirs[i]);
 		if (fd >= 0)
 			fd = prepare(fd, arg);
@@ -373,6 +374,14 @@ int uffd_poison(int uffd, char *addr)
 	return ioctl(uffd, UFFDIO_POISON, &poison) ? -errno : 0;
 }
 
+/* As pagemap_get_entry(), which ends the test: not for a child of it to do. */
+bool read_pagemap(int pagemap, char *addr, __u64 *entry)
+{
+	off_t offset = (unsigned long)addr / page_size * sizeof(*entry);
+
+	return pread(pagemap, entry, sizeof(*entry), offset) == sizeof(*entry);
+}
+
 /*
  * Is the page at @addr still write-protected? NULL, or what is wrong. A write is
  * reported by SIGBUS; not so with asynchronous protection, which lets the write
@@ -380,15 +389,20 @@ int uffd_poison(int uffd, char *addr)
  */
 const char *lost_protection(int pagemap, char *addr, bool async)
 {
+	__u64 entry;
 	int sig;
 
-	if (!(pagemap_get_entry(pagemap, addr) & PM_UFFD_WP))
+	if (!read_pagemap(pagemap, addr, &entry))
+		return "pagemap cannot be read";
+	if (!(entry & PM_UFFD_WP))
 		return "no write protection";
 	/* Mapping the page must not lose what was only a marker so far. */
 	sig = peek(addr);
 	if (sig)
 		return "a protected page cannot be read";
-	if (!(pagemap_get_entry(pagemap, addr) & PM_UFFD_WP))
+	if (!read_pagemap(pagemap, addr, &entry))
+		return "pagemap cannot be read";
+	if (!(entry & PM_UFFD_WP))
 		return "write protection lost by a read";
 	if (!async && poke(addr) != SIGBUS)
 		return "a protected page can be written";

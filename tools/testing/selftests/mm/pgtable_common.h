@@ -62,6 +62,7 @@ int open_uffd(__u64 features);
 int uffd_copy(int uffd, char *to, char *from);
 int uffd_poison(int uffd, char *addr);
 int uffd_protect(int uffd, char *addr, size_t len, bool protect);
+bool read_pagemap(int pagemap, char *addr, __u64 *entry);
 const char *lost_protection(int pagemap, char *addr, bool async);
 
 #endif

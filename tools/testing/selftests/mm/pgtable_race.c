@@ -901,11 +901,9 @@ static void race_fork(struct lane *lane, unsigned int range)
 
 static bool marked(struct lane *lane, struct item *item, __u64 bit)
 {
-	off_t offset = (unsigned long)item->addr / page_size * sizeof(__u64);
 	__u64 entry = 0;
 
-	/* pagemap_get_entry() would end the test, and this is a child of it. */
-	if (pread(lane->pagemap, &entry, sizeof(entry), offset) != sizeof(entry))
+	if (!read_pagemap(lane->pagemap, item->addr, &entry))
 		fail(lane, "reading pagemap: %s", strerror(errno));
 	return entry & bit;
 }
@@ -1292,6 +1290,7 @@ static void start_process(struct lane *lanes, unsigned int nr)
 
 static void start_processes(void)
 {
+	unsigned long long begin;
 	unsigned int i;
 
 	signal(SIGCHLD, child_ended);
@@ -1299,8 +1298,13 @@ static void start_processes(void)
 	start_process(shared->lanes, NR_RACERS);
 	for (i = NR_RACERS; i < NR_LANES; i++)
 		start_process(&shared->lanes[i], 1);
-	while (shared->nr_ready < shared->nr_pids && !shared->stop)
+	begin = now_usecs();
+	while (shared->nr_ready < shared->nr_pids && !shared->stop) {
+		if (now_usecs() - begin > GRACE_SECONDS * 1000000ULL)
+			fail(shared->lanes, "or another one: not ready in %d s",
+			     GRACE_SECONDS);
 		rest();
+	}
 }
 
 static void end_processes(struct lane *lane)
@@ -1368,6 +1372,35 @@ static void next_turn(struct lane *dealer, unsigned int *deck,
 	}
 }
 
+/* How did a racer do, as one of the crowd and alone? */
+static struct lane *lanes_of(unsigned int i, struct lane **alone)
+{
+	*alone = &shared->lanes[NR_RACERS + i];
+	return &shared->lanes[i];
+}
+
+/*
+ * NULL once everybody has raced with the retraction of tables, or what has not
+ * happened yet. The kernel counts page tables in KiB: smaller ones are not seen to go.
+ */
+static const char *nothing_raced(void)
+{
+	struct lane *crowd, *alone;
+	unsigned int i;
+
+	if (!shared->collapses)
+		return "nothing was collapsed";
+	if (!shared->retractions && nr_pages * sizeof(__u32) >= 1024)
+		return "no page table went away";
+	for (i = 0; i < NR_RACERS; i++) {
+		crowd = lanes_of(i, &alone);
+		if (!crowd->skipped && !alone->skipped &&
+		    !crowd->rounds && !alone->rounds)
+			return crowd->racer->name;
+	}
+	return NULL;
+}
+
 static void take_turns(struct lane *dealer)
 {
 	unsigned int nr = sysconf(_SC_NPROCESSORS_ONLN);
@@ -1378,7 +1411,7 @@ static void take_turns(struct lane *dealer)
 	nr = nr < 3 ? 3 : nr;
 	for (i = 0; i < NR_LANES; i++)
 		deck[i] = i;
-	/* Two turns for each, at least; a tenth to half a second. */
+	/* Two turns for each, unless that makes them too short or too long. */
 	msecs = run_seconds * 1000UL * nr / NR_LANES / 2;
 	msecs = msecs < 100 ? 100 : msecs > 500 ? 500 : msecs;
 	begin = now_usecs();
@@ -1387,10 +1420,10 @@ static void take_turns(struct lane *dealer)
 		next_turn(dealer, deck, &next, nr);
 		usleep(msecs * 1000);
 		elapsed = (now_usecs() - begin) / 1000000;
-		/* A slow machine may need longer for the first collapse. */
-	} while (!shared->stop && (elapsed < run_seconds ||
-				   (!shared->collapses &&
-				    elapsed < run_seconds + GRACE_SECONDS)));
+		/* A slow machine may need longer for a race of everybody. */
+	} while (!shared->stop &&
+		 (elapsed < run_seconds ||
+		  (nothing_raced() && elapsed < run_seconds + GRACE_SECONDS)));
 	shared->stop = true;
 }
 
@@ -1418,8 +1451,7 @@ static void print_counts(struct lane *last)
 	ksft_print_msg("%-12s %10s %10s %8s %8s\n", "racer", "process",
 		       "thread", "in time", "refused");
 	for (i = 0; i < NR_RACERS; i++) {
-		struct lane *crowd = &shared->lanes[i];
-		struct lane *alone = &shared->lanes[NR_RACERS + i];
+		struct lane *alone, *crowd = lanes_of(i, &alone);
 		int err = alone->refused_errno ?: crowd->refused_errno;
 
 		if (alone->skipped)
@@ -1484,18 +1516,25 @@ static const char *open_file(struct lane *lane)
 	return NULL;
 }
 
-/*
- * Was there a race at all? NULL, or why there could be none. The kernel counts page
- * tables in KiB, so smaller ones are not seen to go.
- */
-static const char *judge_collapses(struct lane *last)
+/* Was there a race at all? NULL, or why there could be none. */
+static const char *judge_run(struct lane *last)
 {
+	const char *missing = nothing_raced();
+	struct lane *crowd, *alone;
+	unsigned int i;
+
 	if (!shared->collapses && last->refused_errno == ENOMEM && !shared->failed)
 		return "no huge page to be had";
-	if (!shared->collapses)
-		fail(last, "nothing was collapsed, so nothing was tested");
-	else if (!shared->retractions && nr_pages * sizeof(__u32) >= 1024)
-		fail(last, "no page table went away, so nothing was tested");
+	if (missing)
+		fail(last, "%s: did not race in %d s", missing,
+		     run_seconds + GRACE_SECONDS);
+	/* A racer that is refused from the start is so wherever it is tried. */
+	for (i = 0; i < NR_RACERS; i++) {
+		crowd = lanes_of(i, &alone);
+		if ((crowd->skipped && alone->succeeded) ||
+		    (alone->skipped && crowd->succeeded))
+			fail(crowd, "works in one process, and not in another");
+	}
 	return NULL;
 }
 
@@ -1519,7 +1558,7 @@ static void test(void)
 		end_processes(last);
 		check_whole_file(last);
 		print_counts(last);
-		reason = judge_collapses(last);
+		reason = judge_run(last);
 		close(file);
 	}
 	if (reason)

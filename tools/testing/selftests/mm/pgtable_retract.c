@@ -485,6 +485,7 @@ static long populate(struct test_file *file)
 static int prepare_file(int fd, void *arg)
 {
 	struct test_file *file = arg;
+	int ret;
 
 	file->fd = fd;
 	if (populate(file))
@@ -495,11 +496,12 @@ static int prepare_file(int fd, void *arg)
 	if (file->fd < 0)
 		return -1;
 
-	if (!collapse_ranges(file, 0, 1) && !rewrite(file))
+	ret = collapse_ranges(file, 0, 1);
+	if (!ret && !rewrite(file))
 		return file->fd;
 	close(file->fd);
 	file->fd = -1;
-	return -1;
+	return ret == -ENOMEM ? ret : -1;
 }
 
 /* Fixtures */
@@ -507,6 +509,8 @@ static int prepare_file(int fd, void *arg)
 static void set_up(struct __test_metadata *_metadata, struct test_file *file,
 		   enum backing backing, bool shared_mapping)
 {
+	int ret;
+
 	file->fd = -1;
 	file->backing = backing;
 	file->shared_mapping = shared_mapping;
@@ -519,7 +523,10 @@ static void set_up(struct __test_metadata *_metadata, struct test_file *file,
 	file->shared->version = getpid();
 
 	if (backing == BACKED_BY_FILE) {
-		if (find_file(prepare_file, file) < 0)
+		ret = find_file(prepare_file, file);
+		if (ret == -ENOMEM)
+			SKIP(return, "no huge page to be had");
+		if (ret < 0)
 			SKIP(return, "no directory with collapsible files, see "
 			     DIR_VARIABLE);
 		return;
@@ -529,8 +536,11 @@ static void set_up(struct __test_metadata *_metadata, struct test_file *file,
 	ASSERT_GE(file->fd, 0);
 	ASSERT_EQ(populate(file), 0);
 	/* shmem may refuse it, or the page cache folios of that size */
-	if (collapse_ranges(file, 0, 1) == -EINVAL)
+	ret = collapse_ranges(file, 0, 1);
+	if (ret == -EINVAL)
 		SKIP(return, "shmem cannot be collapsed on this machine");
+	if (ret == -ENOMEM)
+		SKIP(return, "no huge page to be had");
 	ASSERT_EQ(rewrite(file), 0);
 }
 
@@ -1208,7 +1218,7 @@ static long race_round(struct test_file *file, const struct survivor *survivor,
 static long race_with_collapse(struct test_file *file, char *addr, long arg)
 {
 	const struct survivor *kinds[] = {
-		&guard_region, &private_page, &wp_marker, &copied_page,
+		&private_page, &guard_region, &wp_marker, &copied_page,
 	};
 	unsigned int nr_kinds = ARRAY_SIZE(kinds), nr = 0, round = 0;
 	long ret;
