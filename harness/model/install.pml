@@ -152,7 +152,7 @@ proctype mfill_atomic(byte e; byte what)
 
 #ifdef MOVE_PAGES
 /* move_pages_ptes() up to the locks; ret stays false for -EAGAIN */
-inline look_at_both(dst, src, dst_pte, src_pte, orig_src_pte, ret)
+inline look_at_both(dst, src, src_pmdval, dst_pte, src_pte, orig_src_pte, ret)
 {
 	if
 	:: pmd[dst] == no_table || pmd[src] == no_table ->
@@ -173,8 +173,9 @@ inline look_at_both(dst, src, dst_pte, src_pte, orig_src_pte, ret)
 		:: else ->
 			spin_lock(pte_lockptr(src_pte));
 			orig_src_pte = ptes[at(src_pte, 0)];
-			spin_unlock(pte_lockptr(src_pte));
-			ret = (orig_src_pte == none)	/* a hole is moved */
+			/* A hole is moved, if it is one */
+			ret = (orig_src_pte == none && pmd[src] == src_pmdval);
+			spin_unlock(pte_lockptr(src_pte))
 		fi
 	fi
 }
@@ -224,7 +225,8 @@ proctype move_pages_ptes(byte dst; byte src)
 		fi;
 		if
 		:: src_pte != 0 ->
-			look_at_both(dst, src, dst_pte, src_pte, orig_src_pte, ret)
+			look_at_both(dst, src, pmdval, dst_pte, src_pte, orig_src_pte,
+				     ret)
 		:: else
 		fi;
 		if
