@@ -4,7 +4,7 @@
 #
 # in:   CELLS="A B ..." of cells.tsv (below: the default); A+debug-vm is the same cell
 #       with CONFIG_DEBUG_VM
-# out:  build/bench/CELL-{base,series}/, the kernels; build/bench/CELL.tsv: cell,
+# out:  build/bench/{base,series}/kernel/CELL/; build/bench/CELL.tsv: cell,
 #       side, operation, unit, n, min, median, max; build/bench/CELL.size:
 #       bloat-o-meter, base to series; a table on stdout
 # exit: 0 measured; 1 not, with one line that says why
@@ -60,14 +60,14 @@ add_suite()
 # side NAME CELL: selects the tree and the folders of one of the two kernels.
 side()
 {
-	export TREE=$OUT/$1-tree KOUT=$OUT/$2-$1
+	export TREE=$OUT/$1/tree KOUT=$OUT/$1/kernel/$2
 	load_cell "$2"
 }
 
 # measure SIDE CELL: boots, and prints the lines for CELL.tsv.
 measure()
 {
-	local log=$OUT/$2-$1.log
+	local log=$OUT/$1/$2.log
 
 	side "$@"
 	"$HARNESS/user.sh" "$2"
@@ -89,7 +89,7 @@ bench_cell()
 	for name in base series; do
 		measure "$name" "$1"
 	done | put "$OUT/$1.tsv"
-	"$TREE/scripts/bloat-o-meter" "$OUT/$1-base/vmlinux" "$OUT/$1-series/vmlinux" |
+	"$TREE/scripts/bloat-o-meter" "$OUT"/{base,series}/kernel/"$1"/vmlinux |
 		put "$OUT/$1.size"
 }
 
@@ -100,10 +100,10 @@ make_trees()
 	"$HARNESS/tree.sh" >/dev/null
 	rev=$("$HARNESS/compose.sh" | cut -d' ' -f1)
 	rev=$(variant "$rev" add_suite pmd "$rev")
-	walk_tree "$rev" "$OUT/base-tree" >/dev/null
+	walk_tree "$rev" "$OUT/base/tree" >/dev/null
 	rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
 	rev=$(variant "$rev" add_suite pte "$rev")
-	walk_tree "$rev" "$OUT/series-tree" >/dev/null
+	walk_tree "$rev" "$OUT/series/tree" >/dev/null
 }
 
 [ $# = 0 ] || die "bench.sh takes no arguments, but CELLS=\"NAME …\""

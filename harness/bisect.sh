@@ -11,7 +11,7 @@
 #       as long as the commit's tree and the cell are the same: AGAIN=1 does.
 # exit: 0 only when everything built (and booted); one that fails does not stop the rest
 #
-# Each commit is checked out in build/bisect-tree, where only the files that differ
+# Each commit is checked out in build/bisect/tree, where only the files that differ
 # are rewritten, and each cell has a build directory of its own under build/bisect/,
 # so that a step rebuilds what the commit touches. Takes 10 minutes a cell the first
 # time.
@@ -37,7 +37,7 @@ step()
 {
 	local log=$OUT/$1-$2.log good=build
 
-	export TREE=$OUT-tree KOUT=$OUT/$2 PARTIAL=1
+	export TREE=$OUT/tree KOUT=$OUT/kernel/$2 PARTIAL=1
 	load_cell "$2"
 	[[ " $BOOT " != *" $2 "* || -z $CELL_qemu ]] || good=boot
 	# shellcheck disable=SC2034 # for inputs
@@ -75,7 +75,7 @@ main()
 	mapfile -t commits < <(bgit rev-list --reverse "${rev% *}..${rev#* }")
 	for i in "${!commits[@]}"; do
 		title=$(bgit log -1 --format=%s "${commits[i]}")
-		walk_tree "${commits[i]}" "$OUT-tree" >/dev/null
+		walk_tree "${commits[i]}" "$OUT/tree" >/dev/null
 		row=
 		for cell in $CELLS; do
 			say bisect "$((i + 1))/${#commits[@]} $cell: $title"

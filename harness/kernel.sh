@@ -22,8 +22,10 @@ load_cell "$1"
 need "${CELL_cross}gcc" "${CELL_packages%% *}"
 
 # Nothing may be written into the source, and a build is to be the same every
-# time, so that ccache can answer.
+# time, so that ccache can answer: also for the same kernel elsewhere, provided that
+# source and build folder are to each other as tree is to kernel/BUILD.
 export PYTHONDONTWRITEBYTECODE=1 CCACHE_SLOPPINESS=time_macros
+export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1
 export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970'
 export KBUILD_BUILD_USER=ptlock KBUILD_BUILD_HOST=ptlock
 

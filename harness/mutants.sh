@@ -131,7 +131,7 @@ boot()
 	pgit -C "$OUT/tree" apply "$MUTANTS_DIR/$1.patch" ||
 		die "harness/mutants/$1.patch does not apply to the series: make it again"
 	select_cell "$2" "$3"
-	export TREE=$OUT/tree KOUT=$OUT/$2
+	export TREE=$OUT/tree KOUT=$OUT/kernel/$2
 	"$HARNESS/kernel.sh" "$2"
 	"$HARNESS/user.sh" "$2"
 	rm -rf "${OUT:?}/$1"

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# test.sh: the tests of harness/, the checks of lint.sh, the cells of the series.
+# test.sh: the tests of harness/, the checks of lint.sh, the cells of the series, and
+# a handful of mutants.
 #
-# in:   CELLS="A B" for other cells than x86_64, arm64 and arm-lpae-highpte
+# in:   CELLS="A B" for other cells than x86_64, arm64 and arm-lpae-highpte; of the
+#       mutants, only those of these cells are run
 # out:  what went on; the last line is "N passed, N failed"
 # exit: 0 nothing failed and something passed; 1 otherwise
 #
@@ -12,6 +14,9 @@
 . "$(dirname "$0")/lib.sh"
 . "$HARNESS/cells.sh"
 
+# Wrong lookup, wrong value handed out, a table freed too early: the rest of them is
+# for make mutants.
+MUTANTS="july-2024 lookup-past-end wrong-pmdval free-at-once"
 PASSED=0
 FAILED=0
 
@@ -77,6 +82,27 @@ results()
 		END { print n + 0 }' "$1")
 }
 
+# A mutant that survived has failed.
+mutants()
+{
+	local name names=() log=$BUILD/mutants.log last
+
+	for name in $MUTANTS; do
+		[[ " ${cells[*]} " != *" $(sed -n 's/^Cell: //p' \
+			"$HARNESS/mutants/$name.patch") "* ]] || names+=("$name")
+	done
+	[ ${#names[@]} -gt 0 ] || return 0
+	say test "mutants: ${names[*]}"
+	MUTANTS="${names[*]}" "$HARNESS/mutants.sh" >"$log" || true
+	last=$(tail -n1 "$log")
+	if [[ $last =~ ^([0-9]+)\ killed,\ ([0-9]+)\ survived$ ]]; then
+		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+	else
+		add 0 "${#names[@]}"
+	fi
+	cat "$log"
+}
+
 read -ra cells <<<"${CELLS:-x86_64 arm64 arm-lpae-highpte}"
 for name in "${cells[@]}"; do
 	load_cell "$name"
@@ -88,6 +114,7 @@ lint
 for name in "${cells[@]}"; do
 	cell "$name"
 done
+mutants
 note "all of it took $(elapsed | tr -d ' ')"
 echo "$PASSED passed, $FAILED failed"
 [ "$FAILED" = 0 ] && [ "$PASSED" -gt 0 ]

@@ -92,14 +92,14 @@ make_trees()
 		rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
 		[ "$name" != base ] || rev=$("$HARNESS/compose.sh" | cut -d' ' -f1)
 		rev=$(variant "$rev" widen ${MUTANT:+"$MUTANT"})
-		walk_tree "$rev" "$OUT/$name-tree" >/dev/null
+		walk_tree "$rev" "$OUT/$name/tree" >/dev/null
 	done
 }
 
 # side SIDE CELL: selects the tree and the folders of one of the kernels.
 side()
 {
-	export TREE=$OUT/$1-tree KOUT=$OUT/$2-$1
+	export TREE=$OUT/$1/tree KOUT=$OUT/$1/kernel/$2
 	load_cell "$2"
 }
 
