@@ -10,6 +10,7 @@
 #   cell_names       all names, in the order of the file
 #   derive_cells FILE EDIT CELL...   writes a table of these cells, each as the function
 #                    EDIT left its CELL_<column>, and selects it as CELLS_TSV
+#   lock_kernel      nobody else builds, or drops, the kernel of the cell loaded
 #   changed STAMP DIR...   is anything there younger than STAMP?
 #
 # Knobs:
@@ -92,6 +93,13 @@ load_cell()
 	[ -n "$found" ] ||
 		die "unknown cell '$1': the known ones are $(cell_names | paste -sd' ')"
 	cell_folders
+}
+
+lock_kernel()
+{
+	local name=${CELL_KOUT#"$BUILD/"}
+
+	lock "${name//\//-}"
 }
 
 tabbed()

@@ -123,7 +123,7 @@ configure()
 IN_KERNEL=(-not -path "$CELL_SRC" -not -name MAINTAINERS
 	-not -path "$CELL_SRC/Documentation*" -not -path "$CELL_SRC/tools/testing*")
 
-lock "kernel-${CELL_KOUT##*/}"
+lock_kernel
 mkdir -p "$CELL_KOUT" || die "cannot create $CELL_KOUT"
 STAMP=$CELL_KOUT/.stamp
 inputs >"$CELL_KOUT/.inputs.new"

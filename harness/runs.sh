@@ -130,7 +130,7 @@ drop_kernel()
 {
 	[[ -d $CELL_KOUT && $CELL_KOUT = "$BUILD"/kernel/?* ]] || return 0
 	(
-		lock "kernel-${CELL_KOUT##*/}"
+		lock_kernel
 		rm -rf "$CELL_KOUT"
 	)
 }
