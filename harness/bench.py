@@ -72,7 +72,7 @@ class Line:
         return "fewer" if self.difference < 0 else "more"
 
 
-class Missing(Exception):
+class Missing(ValueError):
     """Something was not measured."""
 
 
@@ -172,11 +172,12 @@ def small_table(lines: list[Line], sizes: dict[str, tuple[int, int, int]]) -> st
     return "\n".join(out) + "\n"
 
 
-def write_readme(path: Path, text: str) -> None:
-    before, begin, rest = path.read_text().partition(README_BEGIN)
-    _, end, after = rest.partition(README_END)
-    if not begin or not end:
-        raise Missing(f"{path}: no lines {README_BEGIN} and {README_END}")
+def replace_between(path: Path, begin: str, end: str, text: str) -> None:
+    """What is between two lines of a file becomes the text, which ends with a newline."""
+    before, found, rest = path.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise Missing(f"{path}: no lines {begin} and {end}")
     new = path.with_name(path.name + ".new")
     new.write_text(f"{before}{begin}\n{text}{end}{after}")
     new.replace(path)
@@ -238,9 +239,10 @@ def main(argv: list[str]) -> int:
         (args.folder / "bench.md").write_text(text)
         (args.folder / "bench.svg").write_text(picture)
         if args.readme:
-            write_readme(args.readme, f"{count(one_by_one)}.\n\n"
-                         f"{small_table(one_by_one, sizes)}\n"
-                         f"{scale_table(retractions(lines))}")
+            replace_between(args.readme, README_BEGIN, README_END,
+                            f"{count(one_by_one)}.\n\n"
+                            f"{small_table(one_by_one, sizes)}\n"
+                            f"{scale_table(retractions(lines))}")
             (ROOT / "harness/bench/bench.svg").write_text(picture)
     except Missing as missing:
         print(f"error: {missing}", file=sys.stderr)

@@ -89,7 +89,8 @@ bench_cell()
 	for name in base series; do
 		measure "$name" "$1"
 	done | put "$OUT/$1.tsv"
-	"$TREE/scripts/bloat-o-meter" "$OUT"/{base,series}/kernel/"$1"/vmlinux |
+	"$TREE/scripts/bloat-o-meter" -p "$HARNESS/bench/" \
+		"$OUT"/{base,series}/kernel/"$1"/vmlinux |
 		put "$OUT/$1.size"
 }
 

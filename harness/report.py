@@ -750,17 +750,12 @@ def write_readme(page: Page, path: Path) -> None:
     if bad:
         raise ValueError(f"{path.name} is left as it is: no result of the series as it is "
                          f"of {', '.join(bad)}: run make matrix")
-    before, begin, rest = path.read_text().partition(README_BEGIN)
-    _, end, after = rest.partition(README_END)
-    if not begin or not end:
-        raise ValueError(f"{path}: no lines {README_BEGIN} and {README_END}")
     days = sorted(cell.when.split(" ")[0] for cell in page.cells)
     dates = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    text = (f"{summary(page)[1]} {dates}, {page.now.get('base', 'base unknown')}.\n"
-            f"{main_markdown(page)}")
-    new = path.with_name(path.name + ".new")
-    new.write_text(f"{before}{begin}\n{text}\n{end}{after}")
-    new.replace(path)
+    bench.replace_between(
+        path, README_BEGIN, README_END,
+        f"{summary(page)[1]} {dates}, {page.now.get('base', 'base unknown')}.\n"
+        f"{main_markdown(page)}\n")
 
 
 def main(argv: list[str]) -> int:
