@@ -58,7 +58,7 @@ bisect:	## build every patch of the series alone, boot two cells; ALL=1 in all c
 mutants:	## break the series on purpose, see the tests catch it (20 min)
 	@harness/mutants.sh
 
-model:	## check the model of retraction with spin, and its broken variants (7 min)
+model:	## check the model of retraction with spin, and its broken variants (6 min)
 	@harness/model.sh
 
 race:	## page-table operations against retraction, CELLS="A B" DURATION=10 (2 min)

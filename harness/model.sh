@@ -9,7 +9,7 @@
 # exit: 0 when each gave what it must; 1 otherwise
 #
 # A variant that must fail and holds is wrong, as is one that fails otherwise than
-# it must, and a search that did not get to its end. One core, 7 minutes if nothing else runs.
+# it must, and a search that did not get to its end. One core, 6 minutes.
 
 . "$(dirname "$0")/lib.sh"
 
