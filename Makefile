@@ -55,7 +55,7 @@ regress:	## the kernel's own mm tests on base and series, side by side (1 hour)
 bisect:	## build every patch of the series alone, boot two cells; ALL=1 in all cells (1 hour)
 	@harness/bisect.sh
 
-mutants:	## break the series on purpose, see the tests catch it (20 min)
+mutants:	## break the series on purpose, see the tests catch it (1 hour)
 	@harness/mutants.sh
 
 model:	## check the model of retraction with spin, and its broken variants (6 min)
@@ -64,7 +64,7 @@ model:	## check the model of retraction with spin, and its broken variants (6 mi
 race:	## page-table operations against retraction, CELLS="A B" DURATION=10 (2 min)
 	@harness/race.sh
 
-windows:	## stretch the windows in which a table goes away: base loses, series holds; TESTS="A B" (1 hour)
+windows:	## stretch the windows in which a table goes away: base loses, series holds; TESTS="A B" (20 min)
 	@harness/windows.sh
 
 bench:	## instructions an operation and code size, base against series (2 hours)
