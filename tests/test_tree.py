@@ -519,13 +519,13 @@ class Bisect(Repo):
         self.assertIn("FAIL b: mm: add a test", done.stderr)
         # The series' own tree is not needed, and each cell has its own output.
         self.assertFalse(self.tree.exists())
-        self.assertEqual((self.root / "build/bisect/a/seen").read_text(), "int first;\n" * 3)
+        self.assertEqual((self.root / "build/bisect/kernel/a/seen").read_text(), "int first;\n" * 3)
 
     def test_all_build(self) -> None:
         self.assertTrue(self.ok("bisect.sh", CELLS="a").endswith("3 commits, 0 failed"))
 
     def test_what_was_good_is_not_done_again(self) -> None:
-        seen = self.root / "build/bisect/a/seen"
+        seen = self.root / "build/bisect/kernel/a/seen"
         self.ok("bisect.sh", CELLS="a")
         self.assertTrue(self.ok("bisect.sh", CELLS="a").endswith("3 commits, 0 failed"))
         self.assertEqual(seen.read_text(), "int first;\n" * 3)
@@ -534,7 +534,7 @@ class Bisect(Repo):
 
     def test_one_cell_of_each_build(self) -> None:
         self.assertEqual(self.run_script("bisect.sh", ALL="1").returncode, 1)
-        self.assertTrue((self.root / "build/bisect/b/seen").exists())
+        self.assertTrue((self.root / "build/bisect/kernel/b/seen").exists())
 
 
 @unittest.skipUnless(shutil.which("dpkg-deb") and
