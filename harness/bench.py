@@ -4,8 +4,9 @@
 
 in:   a folder with CELL.tsv (cell, side, operation, unit, n, min, median, max) and
       CELL.size (what bloat-o-meter printed), and the cells wanted: all without any
-out:  bench.md and bench.svg in that folder, and the table on stdout; with --readme a
-      smaller table in README.md, between its two comments, and the plot beside this
+out:  bench.md, bench.svg and scale.svg in that folder, and the table on stdout; with
+      --readme a smaller table in README.md, between its two comments, and the plots in
+      harness/bench/
 exit: 0; 1 with one line when something that was asked for is not there
 
 The difference is that of the medians. It is marked when it is more than what the
@@ -33,6 +34,8 @@ README_END = "<!-- end of what make bench measured -->"
 ROW = 16
 LABEL = 240
 HALF = 220
+PANEL = 240
+COLOURS = ("#0969da", "#bf8700", "#8250df")
 
 
 @dataclass
@@ -153,11 +156,12 @@ def without_scale(lines: list[Line]) -> list[Line]:
     return [line for line in lines if not SCALE.fullmatch(line.operation)]
 
 
-def small_table(lines: list[Line], sizes: dict[str, tuple[int, int, int]]) -> str:
-    """Operations by cells, in per cent of the base."""
+def small_table(lines: list[Line], costs: list[Retraction],
+                sizes: dict[str, tuple[int, int, int]]) -> str:
+    """Operations by cells: instructions of a call, else per cent of the base."""
     cells = list(sizes)
     found = {(line.operation, line.cell): line for line in lines}
-    out = [f"| instructions, series against base | {' | '.join(cells)} |",
+    out = [f"| series against base | {' | '.join(cells)} |",
            "|---|" + "--:|" * len(cells)]
     for operation in dict.fromkeys(line.operation for line in lines):
         row = []
@@ -165,8 +169,15 @@ def small_table(lines: list[Line], sizes: dict[str, tuple[int, int, int]]) -> st
             line = found.get((operation, cell))
             row.append("-" if not line else
                        "same" if not line.is_more_than_noise else
-                       f"{line.difference:+.1f} ({100 * (line.ratio - 1):+.2f} %)")
+                       f"{line.difference:+.0f}" if line.base.unit == "call" else
+                       f"{100 * (line.ratio - 1):+.2f} %")
         out.append(f"| {operation} | {' | '.join(row)} |")
+    # Of the most tables, of which each has the smallest share of all the rest.
+    last = {cost.cell: cost for cost in sorted(costs, key=lambda c: (c.tables, -c.processes))}
+    if last:
+        out.append("| a retracted table | " + " | ".join(
+            f"{100 * (last[cell].series / last[cell].base - 1):+.1f} %"
+            if cell in last else "-" for cell in cells) + " |")
     out.append("| size, bytes | " + " | ".join(f"{sizes[cell][2]:+d}" for cell in cells)
                + " |")
     return "\n".join(out) + "\n"
@@ -219,6 +230,54 @@ def plot(lines: list[Line]) -> str:
     return "\n".join(out + ["</svg>"]) + "\n"
 
 
+def scale_plot(costs: list[Retraction]) -> str:
+    """A panel for each cell: instructions a table by the number of tables, a line for
+    each number of processes; the base is dashed."""
+    cells = list(dict.fromkeys(cost.cell for cost in costs))
+    tables = sorted({cost.tables for cost in costs})
+    most = max([max(cost.base, cost.series) for cost in costs] + [1])
+    columns = max(min(len(cells), 4), 1)
+    width = columns * PANEL
+    height = -(-len(cells) // columns) * PANEL + ROW
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+           f'font-family="sans-serif" font-size="11" role="img">',
+           "<title>Instructions to retract a page table, by the number of tables</title>",
+           f'<rect width="{width}" height="{height}" fill="#fff"/>']
+    for i, cell in enumerate(cells):
+        left, top = i % columns * PANEL + 50, i // columns * PANEL + 2 * ROW
+        side = PANEL - 80
+
+        def point(cost: Retraction, y: float, left: int = left, top: int = top,
+                  side: int = side) -> str:
+            x = left + side * tables.index(cost.tables) / max(len(tables) - 1, 1)
+            return f"{x:.1f},{top + side * (1 - y / most):.1f}"
+
+        out += [f'<text x="{left}" y="{top - 6}">{escape(cell)}</text>',
+                f'<path d="M{left} {top}V{top + side}H{left + side}" fill="none" '
+                f'stroke="#888"/>']
+        out += [f'<text x="{left + side * n / max(len(tables) - 1, 1):.1f}" '
+                f'y="{top + side + 14}" text-anchor="middle">{number}</text>'
+                for n, number in enumerate(tables)]
+        out += [f'<text x="{left - 4}" y="{top + side * (1 - part) + 4:.1f}" '
+                f'text-anchor="end">{most * part:.0f}</text>' for part in (0, 0.5, 1)]
+        mine = [cost for cost in costs if cost.cell == cell]
+        for number, processes in enumerate(sorted({cost.processes for cost in mine})):
+            line = [cost for cost in mine if cost.processes == processes]
+            colour = COLOURS[number % len(COLOURS)]
+            for dashes, points in ((' stroke-dasharray="4"', [point(c, c.base) for c in line]),
+                                   ("", [point(c, c.series) for c in line])):
+                out.append(f'<polyline points="{" ".join(points)}" fill="none" '
+                           f'stroke="{colour}" stroke-width="1.5"{dashes}>'
+                           f"<title>{escape(cell)}, {processes} processes</title></polyline>")
+    out.append(f'<text x="50" y="{height - 4}">tables; solid: series, dashed: base; '
+               + "".join(f'<tspan fill="{COLOURS[n % len(COLOURS)]}">{processes} '
+                         f"process{'es' if processes > 1 else ''} </tspan>"
+                         for n, processes in
+                         enumerate(sorted({cost.processes for cost in costs})))
+               + "</text>")
+    return "\n".join(out + ["</svg>"]) + "\n"
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -233,17 +292,19 @@ def main(argv: list[str]) -> int:
         lines = [line for cell in cells for line in read_cell(args.folder, cell)]
         sizes = {cell: size(args.folder, cell) for cell in cells}
         one_by_one = without_scale(lines)
-        picture = plot(one_by_one)
-        text = "\n".join([table(one_by_one), scale_table(retractions(lines)),
+        costs = retractions(lines)
+        pictures = {"bench.svg": plot(one_by_one), "scale.svg": scale_plot(costs)}
+        text = "\n".join([table(one_by_one), scale_table(costs),
                           size_table(sizes), count(one_by_one) + "\n"])
         (args.folder / "bench.md").write_text(text)
-        (args.folder / "bench.svg").write_text(picture)
+        for name, picture in pictures.items():
+            (args.folder / name).write_text(picture)
         if args.readme:
             replace_between(args.readme, README_BEGIN, README_END,
                             f"{count(one_by_one)}.\n\n"
-                            f"{small_table(one_by_one, sizes)}\n"
-                            f"{scale_table(retractions(lines))}")
-            (ROOT / "harness/bench/bench.svg").write_text(picture)
+                            f"{small_table(one_by_one, costs, sizes)}")
+            for name, picture in pictures.items():
+                (ROOT / "harness/bench" / name).write_text(picture)
     except Missing as missing:
         print(f"error: {missing}", file=sys.stderr)
         return 1

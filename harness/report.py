@@ -620,7 +620,8 @@ def costs(page: Page) -> Section:
             print(f"note: left out: {path}: {error}", file=sys.stderr)
     if not lines:
         return "", ""
-    scale = bench.scale_table(bench.retractions(lines))
+    retracted = bench.retractions(lines)
+    scale = bench.scale_table(retracted)
     lines = bench.without_scale(lines)
     # What is bold there is what is more than noise.
     rows = markdown_rows(bench.table(lines))
@@ -632,9 +633,12 @@ def costs(page: Page) -> Section:
     sized, _ = table(["cell", "base, bytes", "series, bytes", "difference"], size_rows)
     plot = tag("p", escape(bench.count(lines))) + tag("figure", bench.plot(lines))
     scale_rows = markdown_rows(scale)
-    scaled = table(scale_rows[0], scale_rows[2:])[0] if scale_rows[2:] else ""
-    return (sized + plot + fold(f"all {len(lines)} figures, instructions", shown) +
-            (scaled and fold("instructions a retracted table", scaled)),
+    scaled = ""
+    if retracted:
+        scaled = (tag("figure", bench.scale_plot(retracted)) +
+                  fold("instructions a retracted table",
+                       table(scale_rows[0], scale_rows[2:])[0]))
+    return (sized + plot + fold(f"all {len(lines)} figures, instructions", shown) + scaled,
             "\n".join([bench.size_table(sizes), bench.count(lines) + "\n",
                        bench.table(lines), scale]).strip())
 

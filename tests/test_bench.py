@@ -78,6 +78,16 @@ class Table(unittest.TestCase):
         root = ElementTree.parse(self.folder / "bench.svg").getroot()
         self.assertTrue(root.tag.endswith("svg"))
 
+    def test_scale_plot(self) -> None:
+        (self.folder / "one.tsv").write_text(FIGURES + SCALE)
+        self.run_it("one")
+        root = ElementTree.parse(self.folder / "scale.svg").getroot()
+        lines = [line.get("points", "") for line in root.iter() if line.tag.endswith("line")]
+        # Of the base, which is the most, and of the series, half of it.
+        self.assertEqual(len(lines), 2)
+        base, series = (float(points.split(",")[1]) for points in lines)
+        self.assertAlmostEqual(series - base, (bench.PANEL - 80) / 2, places=1)
+
     def test_not_measured(self) -> None:
         for name in ("two", "one"):
             (self.folder / "one.size").unlink(missing_ok=True)
@@ -104,7 +114,7 @@ class Table(unittest.TestCase):
             with contextlib.redirect_stdout(io.StringIO()):
                 bench.main([str(self.folder), "--readme", str(readme)])
         text = readme.read_text()
-        self.assertIn("| anon_fault | -29.5 (-0.94 %) |\n| munmap | same |\n"
+        self.assertIn("| anon_fault | -0.94 % |\n| munmap | same |\n"
                       "| size, bytes | -68 |\n", text)
         self.assertTrue(text.startswith("above\n") and text.endswith("below\n"))
         self.assertNotIn("old", text)
