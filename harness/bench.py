@@ -32,8 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 README_BEGIN = "<!-- what make bench measured, as make bench-report wrote it -->"
 README_END = "<!-- end of what make bench measured -->"
 ROW = 16
-LABEL = 240
+LABEL = 290
 HALF = 220
+CUT = 0.1
 PANEL = 240
 COLOURS = ("#0969da", "#bf8700", "#8250df")
 
@@ -203,8 +204,10 @@ def size_table(sizes: dict[str, tuple[int, int, int]]) -> str:
 
 
 def plot(lines: list[Line]) -> str:
-    """A bar for each line, in per cent of the base: left is less."""
-    most = max([abs(line.ratio - 1) for line in lines] + [0.005])
+    """A bar for each operation of userspace, in per cent of the base: left is less. What
+    is beyond CUT ends there, and says by how much it is."""
+    lines = [line for line in lines if line.base.unit != "call"]
+    most = min(max([abs(line.ratio - 1) for line in lines] + [0.005]), CUT)
     height = (len(lines) + 2) * ROW
     width = LABEL + 2 * HALF + 80
     middle = LABEL + HALF
@@ -215,7 +218,7 @@ def plot(lines: list[Line]) -> str:
            f'<path d="M{middle} {ROW}V{height - ROW}" stroke="#888"/>']
     for i, line in enumerate(lines):
         y = (i + 1) * ROW
-        change = (line.ratio - 1) / most * HALF * 0.8
+        change = max(min((line.ratio - 1) / most, 1), -1) * HALF * 0.7
         colour = ("#999" if not line.is_more_than_noise
                   else "#1a7f37" if change < 0 else "#cf222e")
         x = middle + min(change, 0)
