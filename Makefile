@@ -67,14 +67,14 @@ race:	## page-table operations against retraction, CELLS="A B" DURATION=10 (2 mi
 windows:	## stretch the windows in which a table goes away: base loses, series holds; TESTS="A B" (20 min)
 	@harness/windows.sh
 
-bench:	## instructions an operation and code size, base against series (2 hours)
+bench:	## instructions an operation and code size, base against series (75 min)
 	@harness/bench.sh
 
 bench-report:	## what make bench measured so far, into README.md and the report (1 s)
 	@harness/bench.py build/bench --readme
 	@harness/report.py
 
-answer:	## time until a developer has an answer, beside kunit.py (20 min)
+answer:	## time until a developer has an answer, beside kunit.py (11 min)
 	@harness/answer.sh
 
 clean:	## remove kernels, logs and results; keep base and tree (10 s)
