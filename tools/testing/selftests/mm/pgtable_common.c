@@ -126,10 +126,20 @@ void become_child(void)
 	sigaction(SIGBUS, &act, NULL);
 }
 
+/*
+ * sparc64 has user addresses above its hole, which are negative as an loff_t:
+ * read in pieces, /proc/PID/smaps leaves out mappings there. Stay below.
+ */
+#if defined(__sparc__) && defined(__arch64__)
+#define ARENA_HINT	((void *)(1UL << 40))
+#else
+#define ARENA_HINT	NULL
+#endif
+
 /* @len bytes that nothing is mapped to and nothing else will be, PMD-aligned. */
 char *reserve_arena(size_t len)
 {
-	uintptr_t addr = (uintptr_t)mmap(NULL, len + pmd_size, PROT_NONE,
+	uintptr_t addr = (uintptr_t)mmap(ARENA_HINT, len + pmd_size, PROT_NONE,
 					 MAP_PRIVATE | MAP_ANONYMOUS |
 					 MAP_NORESERVE, -1, 0);
 
