@@ -212,6 +212,12 @@ class Regress(unittest.TestCase):
         self.boot("patched", "2-1", bad)
         self.worse("second", "ended")
 
+    def test_names_with_a_measurement(self) -> None:
+        for side, n in (("base", 59), ("patched", 67)):
+            name = f"count {n} Extra pages {n} (0.{n}%), extra thread faults {n + 1}."
+            self.boot(side, "1-1", PORT.replace("\x1b[32mpages", name))
+        self.same()
+
     def test_names_that_come_twice(self) -> None:
         twice = PORT.replace("not ok 2 always broken", "ok 2 pages")
         self.boot("base", "1-1", twice)
