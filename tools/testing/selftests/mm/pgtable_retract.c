@@ -259,9 +259,24 @@ static long contents(struct test_file *file, char *addr, long skip)
 /* Are exactly @nr ranges of the mapping at @addr mapped by a PMD entry? */
 static long pmd_mapped(struct test_file *file, char *addr, long nr)
 {
-	if (file->backing == BACKED_BY_SHMEM)
-		return check_huge_shmem(addr, file_size, nr, pmd_size);
-	return check_huge_file(addr, file_size, nr, pmd_size);
+	const char *name = file->backing == BACKED_BY_SHMEM ?
+			   "ShmemPmdMapped:" : "FilePmdMapped:";
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	char start[32], line[512];
+	bool found;
+
+	if (!smaps)
+		return failed("opening smaps");
+
+	snprintf(start, sizeof(start), "%08lx-", (unsigned long)addr);
+	found = check_for_pattern(smaps, start, line, sizeof(line)) &&
+		check_for_pattern(smaps, name, line, sizeof(line));
+	fclose(smaps);
+	if (!found) {
+		ksft_print_msg("smaps has no mapping %s\n", start);
+		return -ENOENT;
+	}
+	return strtol(line + strlen(name), NULL, 10) == nr * (pmd_size >> 10);
 }
 
 /*
