@@ -47,7 +47,9 @@ class Table(unittest.TestCase):
             with self.subTest(row["cell"]):
                 got = load(row["cell"], show="$CELL_qemu|$CELL_proof")
                 self.assertEqual(got.stderr, "")
-                self.assertEqual(got.stdout, f"{row['qemu']}|{row['proof']}")
+                want = [row[name] if row[name] != "-" else ""
+                        for name in ("qemu", "proof")]
+                self.assertEqual(got.stdout, "|".join(want))
 
     def test_fragments_exist(self) -> None:
         used = {name for row in table() + table(TODO)
@@ -73,12 +75,13 @@ class Table(unittest.TestCase):
 
     def test_every_cell_runs_the_suite(self) -> None:
         for row in table():
-            self.assertIn("ptlock", row["suites"].split(","))
             self.assertIn("ptlock", row["fragments"].split(","))
+            if row["qemu"] != "-":
+                self.assertIn("ptlock", row["suites"].split(","))
 
     def test_every_cell_proves_itself(self) -> None:
         """Its name promises at least a page size and what is split."""
-        for row in table():
+        for row in [row for row in table() if row["qemu"] != "-"]:
             keys = {item.partition("=")[0] for item in row["proof"].split(",")}
             with self.subTest(row["cell"]):
                 self.assertLessEqual({"PAGE_SIZE", "split_pte", "split_pmd"}, keys)
@@ -106,13 +109,14 @@ class Mistakes(unittest.TestCase):
             self.assertIn(part, got.stderr)
 
     def edit(self, column: int, text: str | None, source: Path = CELLS) -> int:
-        """Change one column of the last line, or take it out; its number."""
+        """Change one column of the last line with a machine, or take it out; its number."""
         lines = source.read_text().splitlines()
-        fields = lines[-1].split("\t")
+        at = max(i for i, line in enumerate(lines) if "qemu-system" in line)
+        fields = lines[at].split("\t")
         fields[column:column + 1] = [] if text is None else [text]
-        lines[-1] = "\t".join(fields)
+        lines[at] = "\t".join(fields)
         self.file.write_text("\n".join(lines) + "\n")
-        return len(lines)
+        return at + 1
 
     def test_unknown_cell_lists_the_known(self) -> None:
         self.fails("vax", "unknown cell 'vax'", "x86_64", "arm-lpae-highpte",

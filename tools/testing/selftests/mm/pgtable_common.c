@@ -337,14 +337,23 @@ int try_collapse(char *addr, size_t len)
 
 /* userfaultfd */
 
+/* Their fault handlers have a BUG() for VM_FAULT_HWPOISON. */
+#if defined(__mips__) || defined(__sparc__)
+#define DEADLY_FEATURES	UFFD_FEATURE_POISON
+#else
+#define DEADLY_FEATURES	0
+#endif
+
 /* -EOPNOTSUPP: this kernel does not have that. */
 int open_uffd(__u64 features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
-	int uffd = syscall(__NR_userfaultfd,
-			   O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	int ret;
+	int uffd, ret;
 
+	if (features & DEADLY_FEATURES)
+		return -EOPNOTSUPP;
+	uffd = syscall(__NR_userfaultfd,
+		       O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (uffd < 0)
 		return -EOPNOTSUPP;
 	if (!ioctl(uffd, UFFDIO_API, &api))
