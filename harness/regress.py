@@ -35,7 +35,7 @@ END = "how it ended"
 PLAN = "all that was planned"
 
 # What a test puts into the name of a result that is not the same every time.
-VARIES = re.compile(r"\bcount \d+|0x[0-9a-f]{6,}|"
+VARIES = re.compile(r"\bcount \d+|0x[0-9a-f]{6,}|\b\d+MB of memory|"
                     r"\bExtra pages \d+ \([\d.]+%\), extra thread faults \d+")
 # What differs from one complaint of the kernel to the same one next time.
 PASSING = re.compile(r"^\[[^]]*\]\s*|0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")

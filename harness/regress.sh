@@ -32,7 +32,7 @@ regress_line()
 	CELL_qemu=$(sed -E 's/-m [0-9]+[GM]?/-m 2G/' <<<"$CELL_qemu")
 	CELL_append+=" numa=fake=2"
 	CELL_suites='' CELL_user='' CELL_proof=''
-	CELL_timeout=2400
+	CELL_timeout=4800
 }
 
 # side CELL SIDE: selects the tree and the folders of one of the two kernels.

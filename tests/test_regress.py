@@ -214,7 +214,7 @@ class Regress(unittest.TestCase):
 
     def test_names_with_a_measurement(self) -> None:
         for side, n in (("base", 59), ("patched", 67)):
-            name = f"count {n} Extra pages {n} (0.{n}%), extra thread faults {n + 1}."
+            name = f"count {n} {n}MB of memory Extra pages {n} (0.{n}%), extra thread faults {n + 1}."
             self.boot(side, "1-1", PORT.replace("\x1b[32mpages", name))
         self.same()
 
