@@ -1397,24 +1397,36 @@ static void leave_marker(struct retraction *r)
 	pte_unmap_unlock(pte, ptl);
 }
 
-static void retract_keeps_poison(struct kunit *test)
+static void keeps_marker(struct kunit *test, pte_marker marker, int warnings)
 {
 	struct retraction *r = retraction_setup(test);
 	spinlock_t *ptl;
 
 	retraction_fill(r);
 	ptl = table_lock(r->mm, r->pmd);
-	r->marker = PTE_MARKER_POISONED;
+	r->marker = marker;
 	r->in_window = leave_marker;
-	retraction_run(r);
+	kunit_warning_suppress(test) {
+		retraction_run(r);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, warnings);
+	}
 	retraction_expect_kept(r, ptl);
+}
+
+static void retract_keeps_poison(struct kunit *test)
+{
+	keeps_marker(test, PTE_MARKER_POISONED, 0);
+}
+
+/* Left by a write-protection that is over: this VMA has none */
+static void retract_wp_leftover(struct kunit *test)
+{
+	keeps_marker(test, PTE_MARKER_UFFD_WP, 0);
 }
 
 static void retract_check_empty(struct kunit *test)
 {
 	int warnings = IS_ENABLED(CONFIG_DEBUG_VM) && IS_ENABLED(CONFIG_BUG);
-	struct retraction *r = retraction_setup(test);
-	spinlock_t *ptl;
 #ifndef __WARN_FLAGS
 	/* Here, a suppressed WARN_ON_ONCE() is over, too */
 	static bool warned;
@@ -1424,16 +1436,8 @@ static void retract_check_empty(struct kunit *test)
 	warned = true;
 #endif
 
-	retraction_fill(r);
-	ptl = table_lock(r->mm, r->pmd);
 	/* A guard region, of which the VMA knows nothing */
-	r->marker = PTE_MARKER_GUARD;
-	r->in_window = leave_marker;
-	kunit_warning_suppress(test) {
-		retraction_run(r);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, warnings);
-	}
-	retraction_expect_kept(r, ptl);
+	keeps_marker(test, PTE_MARKER_GUARD, warnings);
 }
 
 /*
@@ -1950,6 +1954,7 @@ SKIPPED(retract_table_gone)
 SKIPPED(retract_table_replaced)
 SKIPPED(retract_late_guard)
 SKIPPED(retract_keeps_poison)
+SKIPPED(retract_wp_leftover)
 SKIPPED(retract_check_empty)
 SKIPPED(retract_waits_for_lock)
 SKIPPED(retract_clears_locked)
@@ -2004,6 +2009,7 @@ static struct kunit_case ptlock_test_cases[] = {
 	KUNIT_CASE(retract_table_replaced),
 	KUNIT_CASE(retract_late_guard),
 	KUNIT_CASE(retract_keeps_poison),
+	KUNIT_CASE(retract_wp_leftover),
 	KUNIT_CASE(retract_check_empty),
 	KUNIT_CASE(retract_waits_for_lock),
 	KUNIT_CASE(retract_clears_locked),

@@ -2,11 +2,11 @@
 /* What the tests of page tables and their retraction have in common. */
 
 #define _GNU_SOURCE
-#include <asm-generic/mman.h> /* Force the import of the tools version. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
 #include <linux/magic.h>
+#include <linux/mman.h>
 #include <linux/userfaultfd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -47,6 +47,12 @@ const char *find_page_sizes(void)
 	if (madvise(NULL, 0, MADV_COLLAPSE))
 		return "this kernel has no MADV_COLLAPSE";
 	return NULL;
+}
+
+/* Does the page cache take huge pages of this size? shmem says so. */
+bool huge_page_cache(void)
+{
+	return thp_shmem_supported_orders() & (pmd_size / page_size);
 }
 
 const char *lack_of_memory(unsigned long mb)
@@ -355,7 +361,8 @@ int open_uffd(__u64 features)
 	uffd = syscall(__NR_userfaultfd,
 		       O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (uffd < 0)
-		return -EOPNOTSUPP;
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ?
+		       -errno : -EOPNOTSUPP;
 	if (!ioctl(uffd, UFFDIO_API, &api))
 		return uffd;
 	ret = errno == EINVAL ? -EOPNOTSUPP : -errno;

@@ -12,9 +12,9 @@
  *
  * Each racer (see racers[]) knows what its memory has to hold and compares all
  * the time. It runs twice: in a process of its own, and as one of the threads of
- * a process with all of them, the crowd. Such a run is a lane. There are more
- * lanes than CPUs, so they take turns: at any time a few, chosen at random, run,
- * and the others rest. Only the collapser, another process, never rests.
+ * a process with all of them, the crowd. Such a run is a lane. Lanes
+ * take turns: at any time as many as there are CPUs, chosen at random, run, and
+ * the others rest. Only the collapser, another process, never rests.
  *
  * The file:
  *
@@ -39,10 +39,11 @@
  */
 
 #define _GNU_SOURCE
-#include <asm-generic/mman.h> /* Force the import of the tools version. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/mman.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
@@ -57,6 +58,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,6 +108,7 @@ struct lane {
 	int pagemap;
 	int pipe[2];
 	bool succeeded;			/* in anything, some time */
+	unsigned long installed;	/* what it is about, at any time */
 	atomic_bool turn;
 	atomic_bool done;
 	atomic_bool skipped;
@@ -550,7 +553,10 @@ static void install_items(struct lane *lane, struct item *items)
 		round = shared->round;
 		items[i].there = done(lane, "installing",
 				      lane->racer->install(lane, &items[i]));
-		if (items[i].there && round & 1 && round == shared->round)
+		if (!items[i].there)
+			continue;
+		lane->installed++;
+		if (round & 1 && round == shared->round)
 			lane->in_time++;
 	}
 }
@@ -726,6 +732,7 @@ static void race_wp_discard(struct lane *lane, unsigned int range)
 	ret = ret ?: uffd_protect(lane->uffd, slot(lane, 0), pmd_size, true);
 	if (!done(lane, "write-protecting", ret))
 		return;
+	lane->installed++;
 	for (i = 0; i < NR_ITEMS / 4; i++) {
 		struct item item = make_item(lane, slot(lane, 0), range,
 					     random_page(lane));
@@ -767,7 +774,8 @@ static struct item map_around(struct lane *lane, unsigned int range)
 
 /*
  * slot 0 -> slot 2     as a whole table, if the destination has none
- * slot 2 -> slot 4 + x page by page, and back, between tables
+ * slot 2 -> slot 4 + x page by page, and back, between tables: x is a multiple
+ *                      of what caches ask of the addresses of shared memory
  * slot 2 -> slot 6     leaving an empty mapping of the same behind
  */
 static void race_mremap(struct lane *lane, unsigned int range)
@@ -775,7 +783,7 @@ static void race_mremap(struct lane *lane, unsigned int range)
 	struct item item = map_around(lane, range);
 	unsigned long page = item.index % nr_pages;
 	char *odd = slot(lane, 4) +
-		    (1 + random_below(lane, nr_pages - 1)) * page_size;
+		    (1 + random_below(lane, pmd_size / SHMLBA - 1)) * SHMLBA;
 	char * const at[] = { slot(lane, 0), slot(lane, 2), odd, slot(lane, 2),
 			      slot(lane, 6) };
 	const unsigned int last = ARRAY_SIZE(at) - 1;
@@ -842,8 +850,10 @@ static void race_move(struct lane *lane, unsigned int range)
 	install_own(lane, &item);
 	ret = register_uffd(lane, slot(lane, 0) + half, pmd_size - half);
 	ret = ret ?: errno_if(ioctl(lane->uffd, UFFDIO_MOVE, &move));
-	if (done(lane, "UFFDIO_MOVE", ret))
+	if (done(lane, "UFFDIO_MOVE", ret)) {
+		lane->installed++;
 		item.addr = (char *)(uintptr_t)move.dst;
+	}
 	for (i = 0; i < NR_ITEMS && !shared->stop; i++) {
 		check_own(lane, &item);
 		check_file(lane, "beside it", slot(lane, 0), range, i);
@@ -1006,6 +1016,8 @@ static const struct racer racers[] = {
 
 #define NR_RACERS	ARRAY_SIZE(racers)
 #define NR_LANES	(2 * NR_RACERS)	/* the collapser's comes after them */
+
+static_assert(NR_LANES < MAX_LANES, "there are more lanes than room for them");
 
 /* The collapser */
 
@@ -1188,6 +1200,8 @@ static void start_thread(struct lane *lane, void *(*fn)(void *lane))
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	/* mlockall() populates nothing behind what libc may put there. */
+	pthread_attr_setguardsize(&attr, 0);
 	err = pthread_create(&thread, &attr, fn, lane);
 	pthread_attr_destroy(&attr);
 	if (!err)
@@ -1381,7 +1395,7 @@ static struct lane *lanes_of(unsigned int i, struct lane **alone)
 
 /*
  * NULL once everybody has raced with the retraction of tables, or what has not
- * happened yet. The kernel counts page tables in KiB: smaller ones are not seen to go.
+ * happened yet. The kernel says it in KiB: smaller page tables are not seen to go.
  */
 static const char *nothing_raced(void)
 {
@@ -1394,15 +1408,21 @@ static const char *nothing_raced(void)
 		return "no page table went away";
 	for (i = 0; i < NR_RACERS; i++) {
 		crowd = lanes_of(i, &alone);
-		if (!crowd->skipped && !alone->skipped &&
-		    !crowd->rounds && !alone->rounds)
+		if (crowd->skipped || alone->skipped)
+			continue;
+		if (!crowd->rounds && !alone->rounds)
+			return crowd->racer->name;
+		/* Refused is what all of these may be, but not for ever. */
+		if ((crowd->racer->install || crowd->racer->features) &&
+		    !crowd->installed && !alone->installed)
 			return crowd->racer->name;
 	}
 	return NULL;
 }
 
-static void take_turns(struct lane *dealer)
+static void take_turns(struct lane *last)
 {
+	struct lane dealer = { .random = page_seed(NR_LANES + 1, getpid()) };
 	unsigned int nr = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned int deck[NR_LANES], next = 0, i;
 	unsigned long long begin;
@@ -1415,9 +1435,9 @@ static void take_turns(struct lane *dealer)
 	msecs = run_seconds * 1000UL * nr / NR_LANES / 2;
 	msecs = msecs < 100 ? 100 : msecs > 500 ? 500 : msecs;
 	begin = now_usecs();
-	dealer->turn = true;
+	last->turn = true;
 	do {
-		next_turn(dealer, deck, &next, nr);
+		next_turn(&dealer, deck, &next, nr);
 		usleep(msecs * 1000);
 		elapsed = (now_usecs() - begin) / 1000000;
 		/* A slow machine may need longer for a race of everybody. */
@@ -1491,10 +1511,13 @@ static int fill_file(int fd, struct lane *lane)
 
 static int prepare_file(int fd, void *lane)
 {
-	if (!fill_file(fd, lane))
+	int ret = fill_file(fd, lane);
+
+	if (!ret)
 		return fd;
 	close(fd);
-	return -1;
+	file = -1;
+	return ret == -ENOMEM ? ret : -1;
 }
 
 /* NULL, or why there is no file of this kind. */
@@ -1502,16 +1525,18 @@ static const char *open_file(struct lane *lane)
 {
 	int ret;
 
+	file = -1;
+	if (!huge_page_cache())
+		return "a huge page is too large for the page cache";
 	if (kind->backing == BACKED_BY_FILE)
-		return find_file(prepare_file, lane) >= 0 ? NULL :
-		       "no directory with collapsible files, see " DIR_VARIABLE;
-	ret = fill_file(memfd_create("pgtable_race", MFD_CLOEXEC), lane);
-	/* shmem may refuse it, or the page cache folios of that size. */
-	if (ret == -EINVAL)
-		return "shmem cannot be collapsed on this machine";
+		ret = find_file(prepare_file, lane);
+	else
+		ret = fill_file(memfd_create("pgtable_race", MFD_CLOEXEC), lane);
 	if (ret == -ENOMEM)
 		return "no huge page to be had";
-	if (ret)
+	if (ret < 0 && kind->backing == BACKED_BY_FILE)
+		return "no directory with collapsible files, see " DIR_VARIABLE;
+	if (ret < 0)
 		fail(lane, "a file of shmem: %s", strerror(-ret));
 	return NULL;
 }
@@ -1559,8 +1584,9 @@ static void test(void)
 		check_whole_file(last);
 		print_counts(last);
 		reason = judge_run(last);
-		close(file);
 	}
+	if (file >= 0)
+		close(file);
 	if (reason)
 		ksft_test_result_code(KSFT_SKIP, kind->name, "%s", reason);
 	else
