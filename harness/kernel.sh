@@ -39,6 +39,9 @@ for name in ${CELL_fragments//,/ }; do
 	FRAGMENTS+=("$HARNESS/config/$name.config")
 	[ -r "${FRAGMENTS[-1]}" ] ||
 		die "$CELLS_TSV: cell $CELL_cell: no fragment harness/config/$name.config"
+	# What the base lacks to be compiled at all.
+	[ ! -f "$HARNESS/config/$name.h" ] ||
+		KMAKE+=(KCFLAGS="-include $HARNESS/config/$name.h")
 done
 
 # What the build depends on, apart from the files of the tree.
@@ -46,7 +49,10 @@ inputs()
 {
 	echo "$CELL_SRC" "${KMAKE[@]}"
 	"${CELL_cross}gcc" --version | head -n1
-	cat "${FRAGMENTS[@]}"
+	for name in "${FRAGMENTS[@]%.config}"; do
+		cat "$name.config"
+		[ ! -f "$name.h" ] || cat "$name.h"
+	done
 }
 
 # Keeps make's output in the log and says how far it has come.
