@@ -49,6 +49,7 @@ inputs()
 		done
 		for name in ${CELL_fragments//,/ }; do
 			files+=("config/$name.config")
+			[ ! -f "$HARNESS/config/$name.h" ] || files+=("config/$name.h")
 		done
 		(cd "$HARNESS" && sha256sum "${files[@]}")
 	} | sha256sum | cut -c-16
