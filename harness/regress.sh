@@ -3,7 +3,7 @@
 # regress.sh: the kernel's own tests of mm, on the base and with the series.
 #
 # in:   regress.tsv, or TESTS="NAME NAME ..." of it; CELLS="x86_64-debug arm64";
-#       RETRIES=1: how often what seems worse is run again, on both sides
+#       RETRIES=3: how often what seems worse is run again, on both sides
 # out:  build/regress/CELL/{base,patched}.logs/, build/regress/report.tsv, a table
 #       on stdout, its last line "N compared, N worse"
 # exit: 0 when nothing is worse; 1 when something is, or was not run at all
@@ -18,7 +18,7 @@
 OUT=$BUILD/regress$(tree_branch | sed 's/^series//')
 LIST=$HARNESS/regress.tsv
 read -ra CELLS <<<"${CELLS:-x86_64-debug arm64}"
-RETRIES=${RETRIES:-1}
+RETRIES=${RETRIES:-3}
 SUITES=(usercopy slub_test damon damon-operations damon-sysfs kasan kfence
 	lazy_mmu_mode)
 
