@@ -35,24 +35,21 @@ KMAKE=(make -C "$CELL_SRC" O="$CELL_KOUT" ARCH="$CELL_arch"
 LOG=$CELL_KOUT/build.log
 
 FRAGMENTS=()
+HEADERS=()	# what the base lacks to be compiled at all
 for name in ${CELL_fragments//,/ }; do
 	FRAGMENTS+=("$HARNESS/config/$name.config")
 	[ -r "${FRAGMENTS[-1]}" ] ||
 		die "$CELLS_TSV: cell $CELL_cell: no fragment harness/config/$name.config"
-	# What the base lacks to be compiled at all.
-	[ ! -f "$HARNESS/config/$name.h" ] ||
-		KMAKE+=(KCFLAGS="-include $HARNESS/config/$name.h")
+	[ ! -f "$HARNESS/config/$name.h" ] || HEADERS+=("$HARNESS/config/$name.h")
 done
+[ ${#HEADERS[@]} = 0 ] || KMAKE+=(KCFLAGS="${HEADERS[*]/#/-include }")
 
 # What the build depends on, apart from the files of the tree.
 inputs()
 {
 	echo "$CELL_SRC" "${KMAKE[@]}"
 	"${CELL_cross}gcc" --version | head -n1
-	for name in "${FRAGMENTS[@]%.config}"; do
-		cat "$name.config"
-		[ ! -f "$name.h" ] || cat "$name.h"
-	done
+	cat "${FRAGMENTS[@]}" "${HEADERS[@]}"
 }
 
 # Keeps make's output in the log and says how far it has come.
