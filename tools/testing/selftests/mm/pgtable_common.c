@@ -41,18 +41,15 @@ const char *find_page_sizes(void)
 	pmd_size = read_pmd_pagesize();
 	if (!pmd_size)
 		return "PMD-sized huge pages are not available";
+	/* What the page cache takes, shmem can be asked for. */
+	if (!(thp_shmem_supported_orders() & (pmd_size / page_size)))
+		return "a huge page is too large for the page cache";
 	if (geteuid())
 		return "only root can change the huge page settings";
 	/* Nothing to do is a success, an unknown advice an error. */
 	if (madvise(NULL, 0, MADV_COLLAPSE))
 		return "this kernel has no MADV_COLLAPSE";
 	return NULL;
-}
-
-/* Does the page cache take huge pages of this size? shmem says so. */
-bool huge_page_cache(void)
-{
-	return thp_shmem_supported_orders() & (pmd_size / page_size);
 }
 
 const char *lack_of_memory(unsigned long mb)

@@ -23,7 +23,6 @@ extern unsigned long pmd_size;
 
 const char *find_page_sizes(void);
 const char *lack_of_memory(unsigned long mb);
-bool huge_page_cache(void);
 void use_small_pages(void);
 unsigned long long now_usecs(void);
 long proc_kb(const char *path, const char *name);

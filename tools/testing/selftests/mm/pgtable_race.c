@@ -12,9 +12,9 @@
  *
  * Each racer (see racers[]) knows what its memory has to hold and compares all
  * the time. It runs twice: in a process of its own, and as one of the threads of
- * a process with all of them, the crowd. Such a run is a lane. Lanes
- * take turns: at any time as many as there are CPUs, chosen at random, run, and
- * the others rest. Only the collapser, another process, never rests.
+ * a process with all of them, the crowd. Such a run is a lane. Lanes take turns:
+ * at any time as many as there are CPUs, chosen at random, run, and the others
+ * rest. Only the collapser, another process, never rests.
  *
  * The file:
  *
@@ -108,7 +108,7 @@ struct lane {
 	int pagemap;
 	int pipe[2];
 	bool succeeded;			/* in anything, some time */
-	unsigned long installed;	/* what it is about, at any time */
+	bool installed;			/* what it is about, some time */
 	atomic_bool turn;
 	atomic_bool done;
 	atomic_bool skipped;
@@ -555,7 +555,7 @@ static void install_items(struct lane *lane, struct item *items)
 				      lane->racer->install(lane, &items[i]));
 		if (!items[i].there)
 			continue;
-		lane->installed++;
+		lane->installed = true;
 		if (round & 1 && round == shared->round)
 			lane->in_time++;
 	}
@@ -732,7 +732,7 @@ static void race_wp_discard(struct lane *lane, unsigned int range)
 	ret = ret ?: uffd_protect(lane->uffd, slot(lane, 0), pmd_size, true);
 	if (!done(lane, "write-protecting", ret))
 		return;
-	lane->installed++;
+	lane->installed = true;
 	for (i = 0; i < NR_ITEMS / 4; i++) {
 		struct item item = make_item(lane, slot(lane, 0), range,
 					     random_page(lane));
@@ -851,7 +851,7 @@ static void race_move(struct lane *lane, unsigned int range)
 	ret = register_uffd(lane, slot(lane, 0) + half, pmd_size - half);
 	ret = ret ?: errno_if(ioctl(lane->uffd, UFFDIO_MOVE, &move));
 	if (done(lane, "UFFDIO_MOVE", ret)) {
-		lane->installed++;
+		lane->installed = true;
 		item.addr = (char *)(uintptr_t)move.dst;
 	}
 	for (i = 0; i < NR_ITEMS && !shared->stop; i++) {
@@ -1526,8 +1526,6 @@ static const char *open_file(struct lane *lane)
 	int ret;
 
 	file = -1;
-	if (!huge_page_cache())
-		return "a huge page is too large for the page cache";
 	if (kind->backing == BACKED_BY_FILE)
 		ret = find_file(prepare_file, lane);
 	else

@@ -535,8 +535,6 @@ static void set_up(struct __test_metadata *_metadata, struct test_file *file,
 	file->shared_mapping = shared_mapping;
 	if (no_test_reason)
 		SKIP(return, "%s", no_test_reason);
-	if (!huge_page_cache())
-		SKIP(return, "a huge page is too large for the page cache");
 
 	file->shared = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
