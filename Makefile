@@ -40,7 +40,7 @@ report:	## build/report.md and report.html from the results on disk (2 s)
 test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (20 min, 2 min again)
 	@harness/test.sh
 
-lint:	## checkpatch, kernel-doc, shellcheck and more (30 s); LINT_SLOW=1 adds sparse, W=1, coccicheck (10 min)
+lint:	## checkpatch, kernel-doc, shellcheck and more (45 s); LINT_SLOW=1 adds sparse, W=1, coccicheck (10 min)
 	@harness/lint.sh
 
 series:	## the series as mails in build/series/ (10 s)

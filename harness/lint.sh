@@ -90,17 +90,15 @@ quilt_push()
 # what it takes to have a page mapped in PKMAP.
 checkpatch()
 {
-	local file ignore=MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF
+	local ignore=MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF
 
 	ignore+=,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID
 	ignore+=,UNCOMMENTED_DEFINITION,DEPRECATED_API
-	for file in "$OUT"/series/*.patch; do
-		[[ ${file##*/} != 0000-* ]] || continue
-		(cd "$TREE" && GIT_DIR=/nonexistent ./scripts/checkpatch.pl \
-			--strict --quiet --no-summary --terse --show-types --ignore \
-			"$ignore" "$file") ||
-			true
-	done
+	find "$OUT/series" -name '*.patch' ! -name '0000-*' -print0 |
+		(cd "$TREE" && GIT_DIR=/nonexistent xargs -0 -n1 -P "$JOBS" \
+			./scripts/checkpatch.pl --strict --quiet --no-summary --terse \
+			--show-types --ignore "$ignore") |
+		sort -V || true
 }
 
 # Each mutant applies to the series, and names a cell and a test that exist.
