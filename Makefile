@@ -20,65 +20,65 @@ help:	## this list (at once)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
 
 run:	## everything for x86_64: install, fetch, build, boot, test (8 min after the download; 15 s again)
-	@harness/cell.sh x86_64
+	@harness/run/cell.sh x86_64
 
 tree:	## base + series as a git tree to work in, build/tree (1 min)
-	@harness/tree.sh
+	@harness/source/tree.sh
 
 refresh:	## build/tree -> patches/ and the added files (10 s)
-	@harness/refresh.sh
+	@harness/source/refresh.sh
 
 cell:	## one cell of the matrix, CELL=arm64 (8 min, much less again)
-	@harness/cell.sh $(or $(CELL),'')
+	@harness/run/cell.sh $(or $(CELL),'')
 
 matrix:	## all cells, or CELLS="A B"; goes on where it was; AGAIN=1 KEEP=0 HOSTS=FILE (2 hours)
-	@harness/matrix.sh
+	@harness/run/matrix.sh
 
 report:	## build/report.md and report.html from the results on disk (2 s)
-	@harness/report.py
+	@harness/judge/report.py
 
 test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (20 min, 2 min again)
-	@harness/test.sh
+	@harness/gate/test.sh
 
 lint:	## checkpatch, kernel-doc, shellcheck and more (45 s); LINT_SLOW=1 adds sparse, W=1, coccicheck (10 min)
-	@harness/lint.sh
+	@harness/gate/lint.sh
 
 series:	## the series as mails in build/series/ (10 s)
-	@harness/series.sh
+	@harness/post/series.sh
 
 apply:	## the series on a new branch of your git tree, LINUX=DIR (10 s)
-	@harness/apply.sh
+	@harness/post/apply.sh
 
 regress:	## the kernel's own mm tests on base and series, side by side (1 hour)
-	@harness/regress.sh
+	@harness/prove/regress.sh
 
 bisect:	## build every patch of the series alone, boot two cells; ALL=1 in all cells (1 hour)
-	@harness/bisect.sh
+	@harness/prove/bisect.sh
 
 mutants:	## break the series on purpose, see the tests catch it (1 hour)
-	@harness/mutants.sh
+	@harness/prove/mutants.sh
 
 model:	## check the model of retraction with spin, and its broken variants (6 min)
-	@harness/model.sh
+	@harness/prove/model.sh
 
 race:	## page-table operations against retraction, CELLS="A B" DURATION=10 (2 min)
-	@harness/race.sh
+	@harness/prove/race.sh
 
 windows:	## stretch the windows in which a table goes away: base loses, series holds; TESTS="A B" (20 min)
-	@harness/windows.sh
+	@harness/prove/windows.sh
 
 bench:	## instructions an operation and code size, base against series (75 min)
-	@harness/bench.sh
+	@harness/prove/bench.sh
 
 bench-report:	## what make bench measured so far, into README.md and the report (1 s)
-	@harness/bench.py build/bench --readme
-	@harness/report.py
+	@harness/prove/bench.py build/bench --readme
+	@harness/judge/report.py
 
 answer:	## time until a developer has an answer, beside kunit.py (11 min)
-	@harness/answer.sh
+	@harness/prove/answer.sh
 
 clean:	## remove kernels, logs and results; keep base and tree (10 s)
-	@harness/clean.sh
+	@harness/gate/clean.sh
 
 distclean:	## remove build/, unless there is work in the tree (20 s)
-	@harness/clean.sh all
+	@harness/gate/clean.sh all

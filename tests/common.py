@@ -92,6 +92,11 @@ def write_tar(path: Path, files: dict[str, str], top: str = "linux-source-7.3/")
             tar.addfile(info, io.BytesIO(data))
 
 
+def script(root: Path, name: str) -> Path:
+    """A script of the copy of harness/ there, in whichever of its rooms."""
+    return next((root / "harness").glob(f"*/{name}"))
+
+
 class Harness(unittest.TestCase):
     """A copy of harness/, and what its scripts say of mistakes before they begin."""
 
@@ -101,10 +106,10 @@ class Harness(unittest.TestCase):
         self.root = Path(scratch.name)
         shutil.copytree(ROOT / "harness", self.root / "harness")
 
-    def mistake(self, script: str, *args: str, **knobs: str) -> str:
+    def mistake(self, name: str, *args: str, **knobs: str) -> str:
         """The one line of an error, with nothing built."""
         run = subprocess.run(
-            ["bash", str(self.root / "harness" / script), *args],
+            ["bash", str(script(self.root, name)), *args],
             env={**os.environ, **knobs}, capture_output=True, text=True, check=False,
             timeout=30)
         self.assertEqual(run.returncode, 1, run.stderr)
@@ -187,7 +192,7 @@ class Repo(unittest.TestCase):
         self.env["PATH"] = f"{folder}:{os.environ['PATH']}"
 
     def run_script(self, name: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(self.root / "harness" / name), *args], text=True,
+        return subprocess.run([str(script(self.root, name)), *args], text=True,
                               capture_output=True, env=self.env | env, cwd=self.tmp,
                               stdin=subprocess.DEVNULL, timeout=60, check=False)
 

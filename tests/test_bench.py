@@ -14,7 +14,7 @@ from unittest import mock
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCH = ROOT / "harness" / "bench.py"
+BENCH = ROOT / "harness/prove/bench.py"
 sys.path.insert(0, str(BENCH.parent))
 import bench  # noqa: E402
 
@@ -110,7 +110,7 @@ class Table(unittest.TestCase):
         self.assertEqual((got.returncode, readme.read_text()), (1, "nothing\n"))
         readme.write_text(f"above\n{bench.README_BEGIN}\nold\n{bench.README_END}\nbelow\n")
         with mock.patch.object(bench, "ROOT", self.folder):
-            (self.folder / "harness/bench").mkdir(parents=True)
+            (self.folder / "harness/prove/bench").mkdir(parents=True)
             with contextlib.redirect_stdout(io.StringIO()):
                 bench.main([str(self.folder), "--readme", str(readme)])
         text = readme.read_text()
@@ -118,7 +118,7 @@ class Table(unittest.TestCase):
                       "| size, bytes | -68 |\n", text)
         self.assertTrue(text.startswith("above\n") and text.endswith("below\n"))
         self.assertNotIn("old", text)
-        self.assertTrue((self.folder / "harness/bench/bench.svg").is_file())
+        self.assertTrue((self.folder / "harness/prove/bench/bench.svg").is_file())
 
 
 if __name__ == "__main__":

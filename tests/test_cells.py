@@ -9,9 +9,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from common import script
+
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = ROOT / "harness"
-CELLS = HARNESS / "cells.tsv"
+CELLS = HARNESS / "guest/cells.tsv"
 
 
 def table(path: Path = CELLS) -> list[dict[str, str]]:
@@ -38,7 +40,7 @@ def shell(script: str, *args: str,
     env = {k: v for k, v in os.environ.items()
            if k not in ("TREE", "KOUT", "BASE", "LINUX")}
     env["CELLS_TSV"] = str(cells)
-    script = '. "$1"/lib.sh; . "$1"/cells.sh; ' + script
+    script = '. "$1"/lib/lib.sh; . "$1"/guest/cells.sh; ' + script
     return subprocess.run(["bash", "-c", script, "test", str(HARNESS), *args],
                           env=env, capture_output=True, text=True, check=False)
 
@@ -58,14 +60,14 @@ class Table(unittest.TestCase):
     def test_fragments_exist(self) -> None:
         used = {name for row in table()
                 for name in row["fragments"].split(",")}
-        there = {path.stem for path in (HARNESS / "config").glob("*.config")
+        there = {path.stem for path in (HARNESS / "guest/config").glob("*.config")
                  if not path.stem.startswith("regress")}  # see regress.sh
         self.assertEqual(used - there, set())
         self.assertEqual(there - used, set(), "fragments that no cell uses")
 
     def test_every_option_has_its_reason(self) -> None:
         """A fragment says why: no block of options without a comment."""
-        for path in (HARNESS / "config").glob("*.config"):
+        for path in (HARNESS / "guest/config").glob("*.config"):
             first = path.read_text().splitlines()[:2]
             with self.subTest(path.name):
                 self.assertIn("SPDX-License-Identifier", first[0])
@@ -212,7 +214,7 @@ class Scripts(unittest.TestCase):
     def test_usage(self) -> None:
         for name in ("kernel.sh", "user.sh", "boot.sh", "cell.sh"):
             for args in ([], ["x86_64", "arm64"]):
-                got = subprocess.run([str(HARNESS / name), *args], text=True,
+                got = subprocess.run([str(script(ROOT, name)), *args], text=True,
                                      capture_output=True, check=False)
                 with self.subTest(name, args=args):
                     self.assertEqual(got.returncode, 1)
@@ -221,7 +223,7 @@ class Scripts(unittest.TestCase):
     def test_unknown_cell(self) -> None:
         for name in ("deps.sh", "kernel.sh", "user.sh", "boot.sh", "cell.sh",
                      "matrix.sh"):
-            got = subprocess.run([str(HARNESS / name), "vax"], text=True,
+            got = subprocess.run([str(script(ROOT, name)), "vax"], text=True,
                                  capture_output=True, check=False)
             with self.subTest(name):
                 self.assertEqual(got.returncode, 1)

@@ -19,8 +19,8 @@ from common import Repo, patch
 # cell ran. TOY_<cell> in toy.env says what is to become of it.
 KERNEL_SH = """\
 #!/bin/bash
-. "$(dirname "$0")/lib.sh"
-. "$HARNESS/cells.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/guest/cells.sh"
 load_cell "$1"
 . "$HARNESS/toy.env"
 mkdir -p "$CELL_KOUT"
@@ -41,8 +41,8 @@ esac
 """
 BOOT_SH = """\
 #!/bin/bash
-. "$(dirname "$0")/lib.sh"
-. "$HARNESS/cells.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/guest/cells.sh"
 load_cell "$1"
 . "$HARNESS/toy.env"
 name=TOY_$1
@@ -75,11 +75,12 @@ class Toy(Repo):
             self.skipTest("GNU parallel is not installed")
         # What was started in the background ignores it, and so would all below.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for name, text in (("kernel.sh", KERNEL_SH), ("boot.sh", BOOT_SH),
-                           ("user.sh", "#!/bin/bash\n"), ("deps.sh", "#!/bin/bash\n")):
+        for name, text in (("guest/kernel.sh", KERNEL_SH), ("guest/boot.sh", BOOT_SH),
+                           ("guest/user.sh", "#!/bin/bash\n"),
+                           ("gate/deps.sh", "#!/bin/bash\n")):
             self.write(f"harness/{name}", text).chmod(0o755)
         self.toy()
-        self.write("harness/config/toy.config", "# toy\n")
+        self.write("harness/guest/config/toy.config", "# toy\n")
         self.cells()
 
     def cells(self, **other: str) -> None:
@@ -90,7 +91,7 @@ class Toy(Repo):
             append = other.get(cell, "quiet")
             lines.append(f"{cell}\tx86\t{build}\t-\ttoy\t{qemu}\t{append}\tvmlinux\tpci"
                          f"\ttoy\t-\t5\t-\t-\tshows {cell}")
-        self.write("harness/cells.tsv", "\n".join(lines) + "\n")
+        self.write("harness/guest/cells.tsv", "\n".join(lines) + "\n")
 
     def toy(self, **fate: str) -> None:
         self.write("harness/toy.env",
@@ -111,7 +112,7 @@ class Toy(Repo):
 
     def matrix(self, expect: int = 0, **env: str) -> str:
         """The whole of it; a machine with other things to do takes its time."""
-        done = subprocess.run([str(self.root / "harness/matrix.sh")], text=True,
+        done = subprocess.run([str(self.root / "harness/run/matrix.sh")], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env=self.env | env, cwd=self.tmp,
                               stdin=subprocess.DEVNULL, timeout=600, check=False)
@@ -143,7 +144,7 @@ class Local(Toy):
 
     def good(self, cell: str = "one", **env: str) -> bool:
         """Would the matrix keep what there is of the cell?"""
-        script = ('. "$1/lib.sh"; . "$1/cells.sh"; . "$1/runs.sh"; "$1/tree.sh" >&2; '
+        script = ('. "$1/lib/lib.sh"; . "$1/guest/cells.sh"; . "$1/judge/runs.sh"; "$1/source/tree.sh" >&2; '
                   'load_cell "$2"; if still_good; then echo good; fi')
         done = subprocess.run(["bash", "-c", script, "x", str(self.root / "harness"), cell],
                               env=self.env | env, capture_output=True, text=True, check=False)
@@ -161,10 +162,10 @@ class Local(Toy):
         self.cells(one="quiet init=/sbin/other")
         self.again("its line changed")
         self.assertTrue(self.good("two"), "it was not its line")
-        self.write("harness/config/toy.config", "# toy\nCONFIG_TOY=y\n")
+        self.write("harness/guest/config/toy.config", "# toy\nCONFIG_TOY=y\n")
         self.assertFalse(self.good("two"), "a fragment changed")
         self.again("a fragment changed")
-        with open(self.root / "harness/init.c", "a", encoding="utf-8") as init:
+        with open(self.root / "harness/guest/init.c", "a", encoding="utf-8") as init:
             init.write("/* changed */\n")
         self.again("init.c changed")
         self.again("another accelerator", ACCEL="tcg")
@@ -180,7 +181,7 @@ class Local(Toy):
 
     def test_what_it_shows_in_words_is_no_input(self) -> None:
         self.matrix(CELLS="one")
-        tsv = self.root / "harness/cells.tsv"
+        tsv = self.root / "harness/guest/cells.tsv"
         tsv.write_text(tsv.read_text().replace("shows one", "shows it all"))
         self.ran()
         self.matrix(CELLS="one")
@@ -225,8 +226,8 @@ class Local(Toy):
     def test_what_is_no_verdict(self) -> None:
         """Neither of the cell's: the machine lacks something, or was stopped."""
         self.run_script("cell.sh", "one")
-        for script, text in (("deps.sh", "exit 1\n"), ("tree.sh", "exit 1\n"),
-                             ("kernel.sh", "kill -KILL $$\n")):
+        for script, text in (("gate/deps.sh", "exit 1\n"), ("source/tree.sh", "exit 1\n"),
+                             ("guest/kernel.sh", "kill -KILL $$\n")):
             with self.subTest(script):
                 whole = (self.root / f"harness/{script}").read_text()
                 self.write(f"harness/{script}", "#!/bin/bash\n" + text)
@@ -278,8 +279,8 @@ class Local(Toy):
 
     def test_changed_under_it(self) -> None:
         """A result that is of nothing in particular is not kept."""
-        self.write("harness/boot.sh",
-                   BOOT_SH.replace("result=pass", "result=pass; echo >>$HARNESS/init.c", 1))
+        self.write("harness/guest/boot.sh",
+                   BOOT_SH.replace("result=pass", "result=pass; echo >>$HARNESS/guest/init.c", 1))
         out = self.matrix(1, CELLS="one two")
         self.assertIn("was changed while it ran", out)
         self.assertEqual(self.table(), {"one": "not run", "two": "not run"})
@@ -287,7 +288,7 @@ class Local(Toy):
     def test_pass_of_another_day(self) -> None:
         """A job that never came to its cell does not show what was there before."""
         self.matrix(CELLS="one")
-        self.write("harness/job.sh", "#!/bin/bash\nexit 1\n").chmod(0o755)
+        self.write("harness/run/job.sh", "#!/bin/bash\nexit 1\n").chmod(0o755)
         self.matrix(1, CELLS="one", AGAIN="1")
         self.assertEqual(self.table(), {"one": "not run"})
 
@@ -297,7 +298,7 @@ class Local(Toy):
 
     def interrupt(self, sig: int) -> None:
         self.toy(two="sleep300")
-        with subprocess.Popen([str(self.root / "harness/matrix.sh")], env=self.env,
+        with subprocess.Popen([str(self.root / "harness/run/matrix.sh")], env=self.env,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True,
                               start_new_session=True) as run:
@@ -410,9 +411,9 @@ class Hosts(Toy):
         self.assertTrue((self.root / "build/cells/cell0/result.tsv").exists())
         # Nothing to do: no host is asked. Then one file is gone, and one cell failed.
         self.matrix(HOSTS=str(self.file))
-        (self.root / "harness/config/toy.config").unlink()
-        self.write("harness/config/toy2.config", "# toy\n")
-        tsv = self.root / "harness/cells.tsv"
+        (self.root / "harness/guest/config/toy.config").unlink()
+        self.write("harness/guest/config/toy2.config", "# toy\n")
+        tsv = self.root / "harness/guest/cells.tsv"
         tsv.write_text(tsv.read_text().replace("\ttoy\ttrue", "\ttoy2\ttrue"))
         self.toy(cell0="fail")
         self.matrix(1, HOSTS=str(self.file), CELLS="cell0 cell4")
@@ -420,7 +421,7 @@ class Hosts(Toy):
         self.assertEqual(sorted(self.ran_on("alpha") + self.ran_on("beta")),
                          ["cell0", "cell4"], "a failed cell is not tried elsewhere")
         for name in self.sshd:
-            config = self.tmp / name / "ptlock-matrix/harness/config"
+            config = self.tmp / name / "ptlock-matrix/harness/guest/config"
             self.assertFalse((config / "toy.config").exists())
 
     def test_host_that_is_down(self) -> None:
@@ -450,7 +451,7 @@ class Hosts(Toy):
 
     def dies(self, sig: int) -> None:
         self.toy(**{cell: "sleep1" for cell in self.builds})
-        with subprocess.Popen([str(self.root / "harness/matrix.sh")],
+        with subprocess.Popen([str(self.root / "harness/run/matrix.sh")],
                               env=self.env | {"HOSTS": str(self.file)},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True) as run:
@@ -478,7 +479,7 @@ class Hosts(Toy):
     def test_interrupted(self) -> None:
         """Nothing goes on running there."""
         self.toy(cell2="sleep300")
-        with subprocess.Popen([str(self.root / "harness/matrix.sh")],
+        with subprocess.Popen([str(self.root / "harness/run/matrix.sh")],
                               env=self.env | {"HOSTS": str(self.file)},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True,

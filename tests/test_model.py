@@ -42,14 +42,14 @@ class Checks(unittest.TestCase):
     """checks.tsv: what has to be in it, and that nothing in it is misspelt."""
 
     def setUp(self) -> None:
-        lines = (ROOT / "harness/model/checks.tsv").read_text().splitlines()
+        lines = (ROOT / "harness/prove/model/checks.tsv").read_text().splitlines()
         rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
         self.assertEqual(rows[0], ["check", "must", "macros", "shows"])
         self.assertEqual({len(row) for row in rows}, {4})
         self.rows = rows[1:]
         self.must = {row[0]: row[1] for row in self.rows}
         self.assertEqual(len(self.must), len(self.rows), "a name is there twice")
-        self.model = "".join(path.read_text() for path in (ROOT / "harness/model").glob("*.pml"))
+        self.model = "".join(path.read_text() for path in (ROOT / "harness/prove/model").glob("*.pml"))
 
     def test_each_macro_is_asked_for(self) -> None:
         """A misspelt one would change nothing, and what holds would go on to hold."""
@@ -85,11 +85,11 @@ class Model(unittest.TestCase):
         self.root = Path(scratch.name) / "repo"
         self.shims = Path(scratch.name) / "shims"
         self.shims.mkdir()
-        for path in ("model.sh", "lib.sh"):
-            (self.root / "harness").mkdir(parents=True, exist_ok=True)
+        for path in ("prove/model.sh", "lib/lib.sh"):
+            (self.root / "harness" / path).parent.mkdir(parents=True)
             shutil.copy(ROOT / "harness" / path, self.root / "harness" / path)
-        shutil.copytree(ROOT / "harness/model", self.root / "harness/model")
-        self.checks = self.root / "harness/model/checks.tsv"
+        shutil.copytree(ROOT / "harness/prove/model", self.root / "harness/prove/model")
+        self.checks = self.root / "harness/prove/model/checks.tsv"
 
     def shim(self, name: str, script: str) -> None:
         (self.shims / name).write_text("#!/bin/sh\n" + script)
@@ -108,7 +108,7 @@ class Model(unittest.TestCase):
     def run_model(self, names: str, *args: str) -> subprocess.CompletedProcess[str]:
         env = {k: v for k, v in os.environ.items() if k != "PTLOCK_START"}
         return subprocess.run(
-            ["bash", str(self.root / "harness/model.sh"), *args],
+            ["bash", str(self.root / "harness/prove/model.sh"), *args],
             env=env | {"MODELS": names, "PATH": f"{self.shims}:{os.environ['PATH']}"},
             capture_output=True, text=True, check=False, timeout=120)
 

@@ -27,7 +27,7 @@ class Mistakes(Harness):
         self.assertIn("no arguments", self.run_mutants("", "july-2024"))
 
     def test_missing_header(self) -> None:
-        mutant = self.root / "harness/mutants/july-2024.patch"
+        mutant = self.root / "harness/prove/mutants/july-2024.patch"
         for field in ("Breaks", "Cell", "Killed-by"):
             with self.subTest(field):
                 whole = mutant.read_text()
@@ -44,7 +44,7 @@ class Functions(Harness):
     def call(self, *args: str) -> list[str]:
         run = subprocess.run(
             ["bash", "-c", '. "$1" && "${@:2}"', "bash",
-             str(self.root / "harness/mutants.sh"), *args], capture_output=True, text=True, check=True, timeout=30)
+             str(self.root / "harness/prove/mutants.sh"), *args], capture_output=True, text=True, check=True, timeout=30)
         return run.stdout.splitlines()
 
 
@@ -122,7 +122,7 @@ class Order(Functions):
     """What is changed is rebuilt as seldom as can be."""
 
     def add(self, name: str, cell: str, test: str, path: str) -> None:
-        (self.root / f"harness/mutants/{name}.patch").write_text(
+        (self.root / f"harness/prove/mutants/{name}.patch").write_text(
             f"Breaks: x\nCell: {cell}\nKilled-by: {test}\n---\n"
             f"--- a/{path}\n+++ b/{path}\n")
 

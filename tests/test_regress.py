@@ -14,10 +14,10 @@ from pathlib import Path
 from common import kunit_folder
 
 ROOT = Path(__file__).resolve().parent.parent
-LIST = ROOT / "harness" / "regress.tsv"
+LIST = ROOT / "harness/prove/regress.tsv"
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(ROOT / "harness"))
+sys.path.insert(0, str(ROOT / "harness/prove"))
 import regress  # noqa: E402
 
 PORT = """\

@@ -15,7 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "harness"))
+sys.path.insert(0, str(ROOT / "harness/judge"))
 sys.dont_write_bytecode = True
 
 import report  # noqa: E402  pylint: disable=wrong-import-position
@@ -310,7 +310,7 @@ class Report(unittest.TestCase):
 
     def test_program(self) -> None:
         env = {**os.environ, "CELLS_TSV": str(self.cells)}
-        args = [str(ROOT / "harness/report.py"), "--build", str(self.build)]
+        args = [str(ROOT / "harness/judge/report.py"), "--build", str(self.build)]
         run = subprocess.run(args, env=env, capture_output=True, text=True, check=False)
         self.assertEqual((run.returncode, run.stderr), (0, ""))
         self.assertRegex((self.build / "report.md").read_text(),

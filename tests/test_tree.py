@@ -148,7 +148,7 @@ class BadInput(Repo):
         self.refused("0002-mm-add-a-test.patch", "mm/other.c", "already in")
 
     def test_added_file_outside(self) -> None:
-        for path in ("../x", "harness/lib.sh", "/etc/passwd", "mm/./tests/toy.c"):
+        for path in ("../x", "harness/lib/lib.sh", "/etc/passwd", "mm/./tests/toy.c"):
             with self.subTest(path):
                 self.write("patches/series", "0001-mm-first-line.patch\n"
                            f"0002-mm-add-a-test.patch # + {path}\n")
@@ -461,7 +461,7 @@ class Base(Repo):
         big = self.tmp / "big.tar.xz"
         write_tar(big, KERNEL | {f"mm/z{n}.c": "x" * 5000 + str(n) for n in range(200)})
         self.shim("xz", f"/usr/bin/xz \"$@\" | head -c 500000; touch {self.tmp}/half; sleep 60\n")
-        run = subprocess.Popen([str(self.root / "harness/base.sh")], env=self.env |
+        run = subprocess.Popen([str(self.root / "harness/source/base.sh")], env=self.env |
                                {"BASE_FILE": str(big)}, start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(100):
@@ -503,12 +503,12 @@ class Bisect(Repo):
         super().setUp()
         lines = ["\t".join((name, "x", name, *"-" * 6, "-", "-", "1", "-", "-", "toy"))
                  for name in ("a", "b")]
-        self.write("harness/cells.tsv", "\n".join(lines) + "\n")
-        self.write("harness/kernel.sh", "#!/bin/bash\nmkdir -p \"$KOUT\"\n"
+        self.write("harness/guest/cells.tsv", "\n".join(lines) + "\n")
+        self.write("harness/guest/kernel.sh", "#!/bin/bash\nmkdir -p \"$KOUT\"\n"
                    "grep -h int.first -r \"$TREE/mm\" >>\"$KOUT/seen\"; ls -i \"$TREE/mm/memory.c\"\n"
                    "[ $1 = a ] || ! grep -q twenty \"$TREE/mm/other.c\" || "
                    "grep -q last \"$TREE/mm/memory.c\"\n")
-        (self.root / "harness/kernel.sh").chmod(0o755)
+        (self.root / "harness/guest/kernel.sh").chmod(0o755)
 
     def test_each_commit_in_each_cell(self) -> None:
         done = self.run_script("bisect.sh", CELLS="a b")

@@ -20,7 +20,7 @@ from common import kunit_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
-VERDICT = ROOT / "harness" / "verdict.py"
+VERDICT = ROOT / "harness/judge/verdict.py"
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(VERDICT.parent))

@@ -10,7 +10,7 @@ import unittest
 
 from common import ROOT, Harness
 
-WINDOWS = ROOT / "harness" / "windows"
+WINDOWS = ROOT / "harness/prove/windows"
 
 
 def lines() -> list[list[str]]:
@@ -24,7 +24,7 @@ class Mistakes(Harness):
 
     def setUp(self) -> None:
         super().setUp()
-        self.tsv = self.root / "harness/windows/windows.tsv"
+        self.tsv = self.root / "harness/prove/windows/windows.tsv"
 
     def run_windows(self, *args: str, **knobs: str) -> str:
         return self.mistake("windows.sh", *args, **{"TESTS": "", "MUTANT": "", **knobs})
@@ -56,7 +56,7 @@ class Mistakes(Harness):
 
     def test_unknown_program(self) -> None:
         self.change("repro-uffd-wp", "repro-nope")
-        self.assertIn("no harness/windows/repro-nope.c", self.run_windows())
+        self.assertIn("no harness/prove/windows/repro-nope.c", self.run_windows())
 
     def test_unknown_cell(self) -> None:
         self.change("uffd_wp\tx86_64", "uffd_wp\tnope")

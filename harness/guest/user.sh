@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# user.sh CELL: builds what runs in the guest of one cell.
+#
+# in:   harness/guest/init.c, tools/testing/selftests/mm of the tree (TREE=DIR for
+#       another), its uapi headers; the cell's lists of suites and selftests, of
+#       which those that the kernel does not have are in harness/guest/user
+# out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run
+#       build/cells/CELL/disk.img: an empty ext4, when there are selftests; swap.img,
+#       for the one of them that swaps
+# exit: 0 built or already up to date; 1 with one line that says why not
+#
+# All of it is static, so that neither a loader nor a libc has to come along.
+# The selftests' own Makefile is not used: it writes into the source.
+# shellcheck disable=SC2154 # load_cell sets CELL_*
+
+. "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/guest/cells.sh"
+
+[ $# = 1 ] || die "usage: user.sh CELL"
+load_cell "$1"
+CC=${CELL_cross}gcc
+MM=$CELL_SRC/tools/testing/selftests/mm
+# Cells of one architecture share the headers, unless the tree is another.
+UAPI=$BUILD/uapi/$CELL_arch${CELL_OUT#"$BUILD/cells/$CELL_cell"}
+[ -z "${TREE:-}" ] || UAPI=$CELL_OUT/uapi
+LOG=$CELL_OUT/user.log
+
+[ -d "$MM" ] || die "no kernel tree in $CELL_SRC: run make tree"
+need "$CC" "${CELL_packages%% *}"
+need cpio cpio
+need mkfs.ext4 e2fsprogs
+need mkswap util-linux
+
+inputs()
+{
+	echo "$CELL_SRC" "$CELL_suites" "$CELL_user"
+	"$CC" --version | head -n1
+}
+
+# run CMD...: quietly; the errors, should there be any, and the log.
+run()
+{
+	"$@" >>"$LOG" 2>&1 </dev/null && return
+	note "$(grep -m5 -E 'error:|\*\*\*|undefined' "$LOG" || tail -n5 "$LOG")"
+	die "$CELL_cell: building userspace failed: see $LOG"
+}
+
+# What a test is linked with, apart from what all are: $(OUTPUT)/TEST: FILE.c …
+shared_sources()
+{
+	sed -nE "s|^\\\$\\(OUTPUT\\)/$1: (.*\.c)$|\\1|p" "$MM/Makefile"
+}
+
+# As the selftests' Makefile has it, for one test, and where it does it: the
+# names of the files are in what a failed test says.
+# shellcheck disable=SC2046 # names of files in the tree
+build_selftest()
+{
+	local src=$1.c
+
+	[ -f "$MM/$src" ] || src=$HARNESS/guest/user/$1.c
+	[ -f "$src" ] || [ -f "$MM/$src" ] ||
+		die "$CELL_cell: no tools/testing/selftests/mm/$1.c in the tree"
+	cd "$MM"
+	run "$CC" -static -O2 -Wall -U_FORTIFY_SOURCE -D_GNU_SOURCE= \
+		-I "$CELL_SRC/tools/testing/selftests" -I "$MM" -I "$CELL_OUT/gen" \
+		-isystem "$UAPI/usr/include" \
+		-isystem "$CELL_SRC/tools/include/uapi" -I "$CELL_SRC" \
+		-o "$CELL_OUT/rootfs/bin/$1" "$src" \
+		vm_util.c hugepage_settings.c $(shared_sources "$1") -lrt -lpthread -lm
+}
+
+build_root()
+{
+	local test
+
+	mkdir -p "$CELL_OUT/rootfs/bin" "$CELL_OUT/gen"
+	# What check_config.sh would say: no liburing.
+	: >"$CELL_OUT/gen/local_config.h_gen"
+	run "$CC" -static -O2 -Wall -Wextra -Werror -o "$CELL_OUT/rootfs/init" \
+		"$HARNESS/guest/init.c"
+	run make -C "$CELL_SRC" O="$UAPI" ARCH="$CELL_arch" -j"$JOBS" headers
+	for test in ${CELL_user//,/ }; do
+		build_selftest "$test"
+	done
+	tr , '\n' <<<"$CELL_suites" >"$CELL_OUT/rootfs/suites"
+	tr , '\n' <<<"$CELL_user" >"$CELL_OUT/rootfs/selftests"
+}
+
+# A file system, and something to swap to, which is made for a page size. Sparse, and
+# QEMU never writes to them: they cost next to nothing.
+make_disks()
+{
+	local shift
+
+	rm -f "$CELL_OUT"/{disk,swap}.img*
+	run mkfs.ext4 -q -F -b 4096 "$CELL_OUT/disk.img.new" 512M
+	mv "$CELL_OUT/disk.img.new" "$CELL_OUT/disk.img"
+	[[ ,$CELL_user, = *,pgtable_race,* ]] || return 0
+	shift=$(sed -n 's/^CONFIG_PAGE_SHIFT=//p' "$CELL_KOUT/.config" 2>/dev/null) || true
+	run truncate -s 64M "$CELL_OUT/swap.img.new"
+	run mkswap -p $((1 << ${shift:-12})) "$CELL_OUT/swap.img.new"
+	mv "$CELL_OUT/swap.img.new" "$CELL_OUT/swap.img"
+}
+
+lock "user-$CELL_cell"
+mkdir -p "$CELL_OUT" "$UAPI" || die "cannot create $CELL_OUT"
+STAMP=$CELL_OUT/.user-stamp
+inputs >"$CELL_OUT/.user-inputs.new"
+if [ -f "$STAMP" ] && cmp -s "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs" &&
+	! changed "$STAMP" "$HARNESS/guest/init.c" "$HARNESS/guest/user.sh" "$HARNESS/guest/user" \
+		"$CELL_SRC/tools/testing/selftests/mm" \
+		"$CELL_SRC"/tools/testing/selftests/*.h \
+		"$CELL_SRC/tools/include" "$CELL_SRC/include/uapi" \
+		"$CELL_SRC"/arch/*/include/uapi; then
+	say user "$CELL_cell: up to date"
+	exit 0
+fi
+say user "$CELL_cell: building init ${CELL_user:-}"
+rm -rf "$STAMP" "$CELL_OUT/rootfs"
+: >"$STAMP.new"
+: >"$LOG"
+build_root
+pack "$CELL_OUT/rootfs" "$CELL_OUT/initramfs.cpio"
+[ -z "$CELL_user" ] || make_disks
+mv "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs"
+mv "$STAMP.new" "$STAMP"
+say user "$CELL_cell: built"

@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# job.sh CELL,CELL...: the cells of one build, one after the other.
+#
+# in:   from matrix.sh, which has it run here or on a host: RUN=ID the run that it
+#       is part of, STEP=N/M how far that has come, KEEP=0 to drop the kernel when
+#       all of the cells passed, RETURN=DIR to get a copy of the results in DIR/CELL
+# out:  build/cells/CELL/: what cell.sh leaves, job.log
+# exit: 0 each cell has its verdict, pass or fail; other than 0: one has none, which
+#       says nothing of the cell: it should be run elsewhere, or again
+# shellcheck disable=SC2154 # load_cell sets CELL_*
+
+. "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/guest/cells.sh"
+. "$HARNESS/judge/runs.sh"
+
+# What goes home: all that a person or report.py reads.
+FILES=(job.log console.log port.log qemu.log seconds result.tsv run.tsv)
+
+run_cell()
+{
+	local status=0
+
+	load_cell "$1"
+	mkdir -p "$CELL_OUT"
+	PTLOCK_START=$(date +%s) "$HARNESS/run/cell.sh" "$1" 2>&1 |
+		tee "$CELL_OUT/job.log" || status=$?
+	((status < 128)) || die "$1: stopped by a signal ($status), it has no verdict"
+	[ -f "$CELL_OUT/run.tsv" ] || die "$1: it has no verdict, see $CELL_OUT/job.log"
+	[ "$status" = 0 ] || BAD=1
+	[ -z "${RETURN:-}" ] || hand_over "$RETURN/${CELL_OUT##*/}"
+}
+
+hand_over()
+{
+	local name
+
+	mkdir -p "$1"
+	for name in "${FILES[@]}"; do
+		[ ! -f "$CELL_OUT/$name" ] || cp -p "$CELL_OUT/$name" "$1/"
+	done
+}
+
+[ $# = 1 ] || die "usage: job.sh CELL,CELL..."
+read -ra cells <<<"${1//,/ }"
+# One that was cut off from whoever asked for it may still be ending.
+lock job
+need_space 400 "a kernel"
+BAD=
+for cell in "${cells[@]}"; do
+	say matrix "${STEP:-1/1}: $cell"
+	run_cell "$cell"
+done
+[ "${KEEP:-1}" != 0 ] || [ -n "$BAD" ] || drop_kernel

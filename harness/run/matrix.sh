@@ -1,0 +1,173 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# matrix.sh [CELL...]: all cells, here or spread over hosts, and a table of them.
+#
+# in:   cells, CELLS="A B", or else all of cells.tsv; one that fails does not keep
+#       the others from running
+#       AGAIN=1      also those that passed already with the very same inputs; without
+#                    it, a run that was interrupted goes on where it was
+#       KEEP=0       drops the kernel of what has passed, to save disk space
+#       HOSTS=FILE   on these hosts, through ssh: see hosts.sh
+# out:  the verdict of each cell; build/cells/CELL/, with run.tsv (see runs.sh); a
+#       table at the end, build/matrix.tsv; GNU parallel's job log, build/matrix.joblog
+# exit: 0 every cell passed; 1 one did not, or did not run
+#
+# GNU parallel runs the jobs, see job.sh: a job is the cells that share a build, so
+# that no kernel is built on two hosts. Its own --resume would not do: it knows
+# which jobs ran, not of what.
+# shellcheck disable=SC2154 # load_cell sets CELL_*
+
+. "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/guest/cells.sh"
+. "$HARNESS/judge/runs.sh"
+. "$HARNESS/run/hosts.sh"
+
+# Neither its notice nor the user's own profiles. A build takes all CPUs: one job
+# at a time on each machine. QEMU and make get time to go before they are killed.
+ENGINE=(parallel --will-cite -j1 --termseq "TERM,5000,KILL,25")
+export PARALLEL_HOME=$BUILD/.parallel
+unset PARALLEL
+RUN=$(date +%s)-$$
+declare -A JOB=()
+BUILDS=()
+KEPT=' '
+
+# plan CELL...: sets BUILDS and JOB[BUILD], the cells to run; KEPT, the others.
+plan()
+{
+	local cell
+
+	for cell; do
+		load_cell "$cell"
+		if [ -z "${AGAIN:-}" ] && still_good; then
+			KEPT+="$cell "
+			continue
+		fi
+		[ -n "${JOB[$CELL_build]:-}" ] || BUILDS+=("$CELL_build")
+		JOB[$CELL_build]+=${JOB[$CELL_build]:+,}$cell
+	done
+	[ "$KEPT" = ' ' ] ||
+		note "passed already with the same inputs (AGAIN=1 runs them too):${KEPT% }"
+}
+
+# What nobody needs goes first; then the kernels not built yet have to fit.
+make_room()
+{
+	local cell build new=0
+
+	[ "${KEEP:-1}" != 0 ] || for cell in $KEPT; do
+		load_cell "$cell"
+		[ -n "${JOB[$CELL_build]:-}" ] || drop_kernel
+	done
+	[ -z "${HOSTS:-}" ] || return 0
+	for build in "${BUILDS[@]}"; do
+		load_cell "${JOB[$build]%%,*}"
+		[ -d "$CELL_KOUT" ] || new=$((new + 1))
+	done
+	[ "${KEEP:-1}" = 0 ] || [ "$new" -lt 2 ] ||
+		need_space $((200 * new + 400)) "building $new kernels (or less with KEEP=0)"
+}
+
+# Which tree is it? On hosts, it is that of patches/.
+find_tree()
+{
+	local rev
+
+	if [ -n "${HOSTS:-}" ]; then
+		HOSTS=$(realpath "$HOSTS")
+		rev=$("$HARNESS/source/compose.sh")
+		TREE_ID=$(bgit rev-parse "${rev#* }^{tree}")
+		[ ! -d "$CELL_SRC" ] || [ "$(tree_id)" = "$TREE_ID" ] ||
+			note "note: the work in $CELL_SRC is not in patches/, the hosts do not get it"
+	else
+		"$HARNESS/gate/deps.sh" "$@"
+		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" >/dev/null
+		TREE_ID=$(tree_id)
+	fi
+}
+
+run_jobs()
+{
+	local build pid knobs options=(--ungroup) job
+
+	for build in "${BUILDS[@]}"; do
+		printf '%s\t%s\n' "$build" "${JOB[$build]}"
+	done | put "$BUILD/matrix.jobs"
+	knobs="BASE=$BASE ACCEL=${ACCEL:-auto} KEEP=${KEEP:-1} RUN=$RUN STEP={#}/${#BUILDS[@]}"
+	job="$knobs $(printf %q "$HARNESS/run/job.sh") {2}"
+	if [ -n "${HOSTS:-}" ]; then
+		prepare_hosts "$HOSTS"
+		cd "$ROOT"
+		options=("${HOST_OPTIONS[@]}")
+		job="rm -rf cells; mkdir cells; RETURN=cells $knobs@\$PARALLEL_SSHHOST harness/run/job.sh {2}"
+	fi
+	# In the background: a signal is to reach us at once, and it from us.
+	"${ENGINE[@]}" "${options[@]}" --joblog "$BUILD/matrix.joblog" \
+		--colsep '\t' -a "$BUILD/matrix.jobs" "$job" </dev/null &
+	pid=$!
+	at_exit stop_jobs "$pid"
+	wait "$pid" || true
+	AT_EXIT=("${AT_EXIT[@]:1}")
+}
+
+stop_jobs()
+{
+	note "stopping; the same command goes on from here"
+	kill "$1" 2>/dev/null
+	wait "$1"
+}
+
+# count RESULT: of the tests of the cell loaded.
+count()
+{
+	awk -F'\t' -v want="$1" '$3 == want && $1 ~ /^(kunit|selftest)$/ { n++ }
+		END { print n + 0 }' "$CELL_OUT/result.tsv" 2>/dev/null || echo 0
+}
+
+# row CELL: of this run, or kept from another; whatever else is there is not ours.
+row()
+{
+	local outcome='not run'
+
+	load_cell "$1"
+	if [[ $KEPT = *" $1 "* || $(fact run) = "$RUN" ]]; then
+		outcome=$(fact outcome)
+		[ "$outcome" != pass ] || [ -n "$CELL_qemu" ] || outcome=built
+		printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$outcome" \
+			"$(count pass)" "$(count fail)" "$(count skip)" \
+			"$(fact build)" "$(fact guest)" "$(fact host)" "$CELL_shows"
+	else
+		printf '%s\tnot run\t-\t-\t-\t-\t-\t-\t%s\n' "$1" "$CELL_shows"
+	fi
+}
+
+table()
+{
+	local cell
+
+	printf '%s\t' cell result passed failed skipped 'build s' 'guest s' host
+	echo shows
+	for cell; do
+		row "$cell"
+	done
+}
+
+if [ $# = 0 ]; then
+	read -ra names <<<"${CELLS:-$(cell_names | paste -sd' ')}"
+	set -- "${names[@]}"
+fi
+# All of it, before an hour has been spent on the first.
+for cell; do
+	load_cell "$cell"
+done
+[ -z "${HOSTS:-}" ] || check_hosts "$HOSTS"
+lock matrix
+find_tree "$@"
+need parallel parallel
+plan "$@"
+make_room
+[ ${#BUILDS[@]} = 0 ] || run_jobs
+table "$@" | put "$BUILD/matrix.tsv"
+column -t -s $'\t' "$BUILD/matrix.tsv"
+bad=$(awk -F'\t' 'NR > 1 && $2 !~ /^(pass|built)$/ { n++ } END { print n + 0 }' "$BUILD/matrix.tsv")
+[ "$bad" = 0 ] || die "$bad of $# cells did not pass: make report shows why, make matrix runs them again"

@@ -1,0 +1,277 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Get the kernel source that the series goes on, as one commit in build/base.git.
+#
+# usage: harness/source/base.sh      prints the commit id on stdout
+#
+# BASE=7.3 (default), 7.2, …  Debian's linux-source package of that version,
+#                through apt, which checks its signature; tag base/7.3
+# LINUX=DIR      the user's own tree instead: the HEAD of a git tree, or a copy
+#                of a directory; DIR is only read; tag base/linux
+# BASE_FILE=FILE a linux-source .deb or a kernel tarball on disk, not the network
+# SUITE=NAME     the Debian suite that has the package (trixie-backports)
+#
+# A base that is there is not fetched again, whatever newer version Debian has:
+# remove build/base.git for that. Cut short, the next run goes on from what is
+# whole: the tag is made last. Exit code: 0, or 1 with one line on stderr.
+
+. "$(dirname "$0")/../lib/lib.sh"
+
+TAG=refs/tags/base/$(base_name)
+LOG=$BUILD/base.log
+
+base_rev()
+{
+	bgit rev-parse -q --verify "$TAG^{commit}" 2>/dev/null
+}
+
+# One bare repository for all bases. Nothing is compressed: the import is four
+# times faster for it, and the user's settings do not count in it.
+make_repo()
+{
+	[ -d "$BASE_GIT" ] && return
+	scratch "$BASE_GIT.new"
+	pgit init -q --bare "$BASE_GIT.new"
+	pgit -C "$BASE_GIT.new" config gc.auto 0
+	pgit -C "$BASE_GIT.new" config core.compression 0
+	pgit -C "$BASE_GIT.new" config core.autocrlf false
+	pgit -C "$BASE_GIT.new" config core.logAllRefUpdates true
+	pgit -C "$BASE_GIT.new" config advice.detachedHead false
+	mv "$BASE_GIT.new" "$BASE_GIT"
+}
+
+# The line of the log that says why: ours, or else the last of apt's or git's.
+reason()
+{
+	sed -n '/^not a whole/{p;q}' "$LOG" | grep . ||
+	grep -aiE 'error|fatal|E:|no space|cannot|failed' "$LOG" |
+		tail -n 1 | sed -E 's/^(E|fatal|error): *//' | cut -c-300
+}
+
+# fail WHAT: the reason goes into the same line.
+fail()
+{
+	local why
+
+	why=$(reason) || true
+	die "$1: ${why:-see $LOG}"
+}
+
+# import ORIGIN [--strip] <TAR: into a temporary ref; publish makes it the base,
+# once the whole pipe is known to have succeeded.
+import()
+{
+	need_space 2500 "importing the kernel source"
+	# What a killed import left behind.
+	rm -f "$BASE_GIT"/objects/pack/tmp_* "$BASE_GIT"/fast_import_crash_*
+	bgit update-ref -d refs/import/new
+	python3 "$HARNESS/source/tar2git.py" refs/import/new "$@" |
+		bgit -c fastimport.unpackLimit=0 fast-import --quiet --force --depth=0 >/dev/null
+}
+
+publish()
+{
+	bgit update-ref "$TAG" refs/import/new
+	bgit update-ref -d refs/import/new
+}
+
+# The mirror that this machine's apt gets Debian from. An empty origin: its
+# lists were never fetched, or were removed to save space.
+debian_mirror()
+{
+	# shellcheck disable=SC2016 # apt expands these
+	apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' \
+		'Identifier: Packages' 2>/dev/null |
+		awk -F'|' '$1 == "Debian" && $2 !~ /security/ || $1 == "" && $3 ~ /\/debian\/?$/ {
+			print $3; exit }'
+}
+
+# An apt of our own: its list, state and cache are under build/apt.
+setup_apt()
+{
+	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+	need apt-get apt
+	APT=$BUILD/apt
+	SUITE=${SUITE:-trixie-backports}
+	mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial" "$APT/get"
+	MIRROR=$(debian_mirror)
+	[ -n "$MIRROR" ] ||
+		die "apt on this machine has no Debian main source to take the mirror from: add one, or give BASE_FILE=linux-source.deb or LINUX=DIR"
+	[ -e "$keyring" ] ||
+		die "$keyring is missing: install the package debian-archive-keyring"
+	echo "deb [signed-by=$keyring] $MIRROR $SUITE main" | put "$APT/sources.list"
+	APT_OPTIONS=(
+		-o Dir::Etc::sourcelist="$APT/sources.list" -o Dir::Etc::sourceparts=-
+		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=-
+		-o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache"
+		-o Acquire::Languages=none -o Acquire::Retries=2
+		-o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -q
+	)
+	# The unprivileged user that apt downloads as may not enter build/.
+	[ "$(id -u)" -ne 0 ] || APT_OPTIONS+=(-o APT::Sandbox::User=root)
+}
+
+newest_deb()
+{
+	mkdir -p "$BUILD/apt"
+	find "$BUILD/apt" -maxdepth 1 -name "$1_*.deb" | sort -V | tail -n 1
+}
+
+# Sets DEB to the package's file, fetched and verified by apt.
+download()
+{
+	local known package=linux-source-$BASE
+
+	# An earlier run got it, and the import was cut short.
+	DEB=$(newest_deb "$package")
+	[ -z "$DEB" ] || return 0
+	setup_apt
+	say base "reading the package list of $SUITE"
+	apt-get "${APT_OPTIONS[@]}" update --error-on=any >"$LOG" 2>&1 </dev/null ||
+		fail "cannot read Debian's package list of $SUITE (no network?)"
+	known=$(apt-cache "${APT_OPTIONS[@]}" search --names-only \
+		'^linux-source-[0-9.]+$' 2>>"$LOG" |
+		sed 's/^linux-source-\([0-9.]*\) .*/\1/' | sort -V | xargs)
+	case " $known " in
+	*" $BASE "*) ;;
+	*) die "Debian's $SUITE has no linux-source-$BASE: BASE can be ${known:-nothing there}" ;;
+	esac
+	need_space 400 "downloading $package"
+	say base "downloading $package (about 160 MiB)"
+	# Here apt itself takes up a file that was cut short.
+	(cd "$APT/get" && apt-get "${APT_OPTIONS[@]}" download "$package") \
+		>>"$LOG" 2>&1 </dev/null || fail "cannot download $package"
+	mv "$APT/get/$package"_*.deb "$BUILD/apt/" || die "apt downloaded no $package"
+	DEB=$(newest_deb "$package")
+}
+
+# The tarball inside the package, plain.
+deb_tar()
+{
+	dpkg-deb --fsys-tarfile "$1" |
+		tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+		xz -dc -T2
+}
+
+import_deb()
+{
+	local version
+
+	: >"$LOG"
+	version=$(dpkg-deb -f "$1" Version 2>>"$LOG") ||
+		fail "$1 is not a Debian package, remove it and run again"
+	say base "importing linux-source-$BASE $version"
+	deb_tar "$1" 2>>"$LOG" |
+		import "Debian linux-source-$BASE $version" --strip 2>>"$LOG" ||
+		fail "cannot import $1 (remove it if it is damaged)"
+	publish
+}
+
+import_file()
+{
+	[ -f "$BASE_FILE" ] || die "BASE_FILE=$BASE_FILE: no such file"
+	case $BASE_FILE in
+	*.deb)
+		import_deb "$BASE_FILE"
+		return ;;
+	esac
+	: >"$LOG"
+	say base "importing $BASE_FILE"
+	case $BASE_FILE in
+	*.xz) xz -dc -T2 "$BASE_FILE" ;;
+	*.gz) gzip -dc "$BASE_FILE" ;;
+	*) cat "$BASE_FILE" ;;
+	esac 2>>"$LOG" | import "${BASE_FILE##*/}" --strip 2>>"$LOG" ||
+		fail "cannot import $BASE_FILE"
+	publish
+}
+
+# git on the user's tree: reads only, does not even refresh its index.
+linux_git()
+{
+	GIT_OPTIONAL_LOCKS=0 git -C "$LINUX" -c safe.directory='*' "$@"
+}
+
+fetch_linux_git()
+{
+	local head
+
+	head=$(linux_git rev-parse -q --verify 'HEAD^{commit}') ||
+		die "LINUX=$LINUX: its git repository has no commit"
+	linux_git cat-file -e HEAD:mm/Makefile 2>/dev/null ||
+		die "LINUX=$LINUX: not a Linux source tree"
+	[ -z "$(linux_git status --porcelain -uno | head -n 1)" ] ||
+		note "note: $LINUX has uncommitted changes, they are not included"
+	[ "$(base_rev)" != "$head" ] || return 0
+	need_space 2500 "fetching the kernel source"
+	say base "fetching $(linux_git log -1 --format='%h (%s)') of $LINUX"
+	bgit fetch -q --depth=1 --no-tags \
+		--upload-pack="git -c safe.directory=* upload-pack" \
+		"file://$LINUX" \
+		"+HEAD:refs/import/new" >"$LOG" 2>&1 ||
+		fail "cannot fetch from LINUX=$LINUX"
+	publish
+}
+
+# Names, sizes and times: a directory has no commit id.
+fingerprint()
+{
+	find . -name .git -prune -o ! -type d -printf '%P %s %T@\n' |
+		sort | sha256sum | cut -c-16
+}
+
+import_linux_dir()
+{
+	local origin
+
+	[ -f "$LINUX/mm/Makefile" ] || die "LINUX=$LINUX: not a Linux source tree"
+	if [ -e "$LINUX/.config" ] || [ -e "$LINUX/include/generated" ]; then
+		die "LINUX=$LINUX was built in: give a clean copy (make mrproper) or a git tree"
+	fi
+	origin="copy $(cd "$LINUX" && fingerprint)"
+	[ "$(bgit log -1 --format=%s "$TAG" 2>/dev/null | sed 's/.*(\(.*\))/\1/')" != "$origin" ] ||
+		return 0
+	: >"$LOG"
+	say base "copying $LINUX"
+	tar -C "$LINUX" --exclude=./.git -cf - . 2>>"$LOG" |
+		import "$origin" 2>>"$LOG" || fail "cannot copy LINUX=$LINUX"
+	publish
+}
+
+get_linux()
+{
+	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
+	LINUX=$(cd "$LINUX" && pwd -P)
+	[[ $LINUX/ != "$BUILD"/* ]] ||
+		die "LINUX=$LINUX: is a tree of this build directory, give another"
+	if [ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ]; then
+		fetch_linux_git
+	else
+		import_linux_dir
+	fi
+}
+
+main()
+{
+	[ $# -eq 0 ] || die "base.sh takes no arguments, but BASE=VERSION or LINUX=DIR"
+	[[ $BASE =~ ^[0-9]+\.[0-9]+$ ]] || die "BASE=$BASE: give a version such as $DEFAULT_BASE"
+	need git git
+	need python3 python3
+	need xz xz-utils
+	lock base
+	make_repo
+	if [ -n "${LINUX:-}" ]; then
+		get_linux
+	elif ! base_rev >/dev/null; then
+		if [ -n "${BASE_FILE:-}" ]; then
+			import_file
+		else
+			download
+			import_deb "$DEB"
+		fi
+	fi
+	base_rev
+}
+
+main "$@"
