@@ -85,8 +85,8 @@ class Model(unittest.TestCase):
         self.root = Path(scratch.name) / "repo"
         self.shims = Path(scratch.name) / "shims"
         self.shims.mkdir()
-        for path in ("prove/model.sh", "lib/lib.sh"):
-            (self.root / "harness" / path).parent.mkdir(parents=True)
+        for path in ("prove/model.sh", "lib/lib.sh", "lib/git.sh"):
+            (self.root / "harness" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / "harness" / path, self.root / "harness" / path)
         shutil.copytree(ROOT / "harness/prove/model", self.root / "harness/prove/model")
         self.checks = self.root / "harness/prove/model/checks.tsv"

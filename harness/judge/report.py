@@ -215,8 +215,8 @@ def is_stale(facts: dict[str, str], written: float, now: dict[str, str]) -> bool
 
 
 def suffix() -> str:
-    """As lib.sh's tree_dir() has it: what is not on the default base is apart."""
-    default = re.search(r"^DEFAULT_BASE=(\S+)", read(ROOT / "harness/lib/lib.sh"), re.M)
+    """As git.sh's tree_dir() has it: what is not on the default base is apart."""
+    default = re.search(r"^DEFAULT_BASE=(\S+)", read(ROOT / "harness/lib/git.sh"), re.M)
     base = "linux" if os.environ.get("LINUX") else os.environ.get("BASE")
     return f"-{base}" if base and default and base != default[1] else ""
 
@@ -253,7 +253,7 @@ def read_cells(path: Path) -> list[dict[str, str]]:
 def load(build: Path, cells_tsv: Path) -> Page:
     end = suffix()
     base = end[1:] or re.findall(r"^DEFAULT_BASE=(\S+)",
-                                 read(ROOT / "harness/lib/lib.sh"), re.M)[0]
+                                 read(ROOT / "harness/lib/git.sh"), re.M)[0]
     now = current(build, base)
     cells = [load_cell(columns, build / "cells" / (columns["cell"] + end), now)
              for columns in read_cells(cells_tsv)]
