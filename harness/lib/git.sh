@@ -20,27 +20,27 @@ base_name()
 	fi
 }
 
-# tree_dir: where tree.sh puts the tree for BASE and LINUX. TREE overrides it
-# for those that only read a tree.
-tree_dir()
+# tree_suffix: nothing for the default base, else -7.2, -linux: at the end of the names
+# of what is made from another base.
+tree_suffix()
 {
 	local name
 
 	name=$(base_name)
-	if [ "$name" = "$DEFAULT_BASE" ]; then
-		echo "$BUILD/tree"
-	else
-		echo "$BUILD/tree-$name"
-	fi
+	[ "$name" = "$DEFAULT_BASE" ] || echo "-$name"
+}
+
+# tree_dir: where tree.sh puts the tree for BASE and LINUX. TREE overrides it
+# for those that only read a tree.
+tree_dir()
+{
+	echo "$BUILD/tree$(tree_suffix)"
 }
 
 # The branch of that tree in base.git.
 tree_branch()
 {
-	local dir
-
-	dir=$(tree_dir)
-	echo "series${dir#"$BUILD/tree"}"
+	echo "series$(tree_suffix)"
 }
 
 # pgit ARG...: git as if there were no configuration of the user's, so that

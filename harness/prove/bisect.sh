@@ -19,7 +19,7 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/runs.sh"
+. "$HARNESS/judge/record.sh"
 
 BOOT=${BOOT:-x86_64 arm-lpae-highpte}
 OUT=$BUILD/bisect
@@ -42,7 +42,7 @@ step()
 	[[ " $BOOT " != *" $2 "* || -z $CELL_qemu ]] || good=boot
 	# shellcheck disable=SC2034 # for inputs
 	TREE_ID=$(bgit rev-parse "$3^{tree}")
-	good="$(inputs) $2 $good"
+	good="$(input_key) $2 $good"
 	if grep -qxF -- "$good" "$DONE"; then
 		echo ok
 	elif ! "$HARNESS/guest/kernel.sh" "$2" >"$log" 2>&1; then

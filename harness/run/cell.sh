@@ -2,18 +2,23 @@
 # SPDX-License-Identifier: GPL-2.0
 # cell.sh CELL: one cell from nothing to its verdict.
 #
-# in:   the knobs of the scripts that it calls: BASE, LINUX, TREE, KOUT, ACCEL,
+# in:   the knobs of the scripts that it calls: BASE, LINUX, TREE, KOUT, ACCEL, AS,
 #       JOBS; RUN=ID the run of matrix.sh that it is part of
-# out:  build/cells/CELL/, with run.tsv (see runs.sh); the verdict on stdout
+# out:  build/cells/CELL/, the record (judge/records.py); the verdict on stdout
 # exit: 0 everything ran and passed; 1 it did not, or something before failed
 #
-# With TREE=DIR the tree is taken as it is. A cell without a machine (qemu is -) is
-# only built. No run.tsv: this says nothing of the cell, it did not come to that.
+# With TREE=DIR the tree is taken as it is. A cell without a machine is only built. No
+# record: this says nothing of the cell, it did not come to that.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/runs.sh"
+. "$HARNESS/judge/record.sh"
+
+keep_record()
+{
+	record "${AS:-cell}" "$CELL_cell" "$@" --checks "$CELL_OUT/result.tsv"
+}
 
 # step N/M WORDS COMMAND...: a failure, once the tree is known, is one of the cell.
 # Killed by a signal, it is nobody's.
@@ -24,7 +29,7 @@ step()
 	say "$1" "$CELL_cell: $2"
 	"${@:3}" || status=$?
 	[ "$status" != 0 ] || return 0
-	[ -z "$INPUTS" ] || ((status >= 128)) || record FAIL "$2"
+	[ -z "$INPUT_KEY" ] || ((status >= 128)) || keep_record fail "$2 failed"
 	exit "$status"
 }
 
@@ -36,21 +41,22 @@ tree()
 [ $# = 1 ] || die "usage: cell.sh CELL"
 load_cell "$1"
 # Should this end early, nobody is to read the results of another day.
-rm -f "$CELL_OUT"/{result.tsv,run.tsv,accel,seconds}
+rm -f "$CELL_OUT"/{result.tsv,accel,seconds} "$(record_file "${AS:-cell}" "$CELL_cell")"
 mkdir -p "$CELL_OUT"
 
 step 1/5 "what has to be installed" "$HARNESS/gate/deps.sh" "$1"
 [ -n "${TREE:-}" ] || step 2/5 "the tree" tree
-begin_run
+# shellcheck disable=SC2119
+begin_record
 step 3/5 "the kernel" "$HARNESS/guest/kernel.sh" "$1"
 if [ -z "$CELL_qemu" ]; then
 	printf '%s\t%s\t%s\t%s\n' check name result detail \
-		build "$1" pass "$CELL_shows" | put "$CELL_OUT/result.tsv"
-	record pass
-	echo "PASS $1: built, not booted: $CELL_shows"
+		build "$CELL_cell" pass "$CELL_shows" | put "$CELL_OUT/result.tsv"
+	keep_record pass "built, not booted: $CELL_shows"
+	echo "PASS $CELL_cell: built, not booted: $CELL_shows"
 	exit 0
 fi
 step 4/5 "userspace" "$HARNESS/guest/user.sh" "$1"
 step 5/5 "the guest" "$HARNESS/guest/boot.sh" "$1"
-record pass
+keep_record pass ""
 note "all of it took $(elapsed | tr -d ' ')"

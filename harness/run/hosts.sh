@@ -23,10 +23,11 @@ PARALLEL_SSH=${PARALLEL_SSH//[$'\n\t']/ }
 # With the times of the files, rsync sees at once what is there already.
 export PARALLEL_RSYNC_OPTS=-rltDzR
 
-# What happened to the cells is in files that go straight to build/cells/.
+# What happened to the cells is in files that go straight to build/.
 # shellcheck disable=SC2034 # for matrix.sh
 HOST_OPTIONS=(--sshloginfile "$HOSTS_READY" --workdir "$HOST_DIR"
-	--return build/./cells --retries 3 --linebuffer --tagstring '{1}')
+	--return build/./cells --return "build/./${RECORDS##*/}"
+	--retries 3 --linebuffer --tagstring '{1}')
 
 check_hosts()
 {

@@ -4,7 +4,8 @@
 #
 # in:   from matrix.sh, which has it run here or on a host: RUN=ID the run that it
 #       is part of, STEP=N/M how far that has come, KEEP=0 to drop the kernel when
-#       all of the cells passed, RETURN=DIR to get a copy of the results in DIR/CELL
+#       all of the cells passed, RETURN=DIR to get a copy of the
+#       results in DIR/cells and DIR/records
 # out:  build/cells/CELL/: what cell.sh leaves, job.log
 # exit: 0 each cell has its verdict, pass or fail; other than 0: one has none, which
 #       says nothing of the cell: it should be run elsewhere, or again
@@ -12,10 +13,10 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/runs.sh"
+. "$HARNESS/judge/record.sh"
 
 # What goes home: all that a person or report.py reads.
-FILES=(job.log console.log port.log qemu.log seconds result.tsv run.tsv)
+FILES=(job.log console.log port.log qemu.log seconds result.tsv)
 
 run_cell()
 {
@@ -26,18 +27,19 @@ run_cell()
 	PTLOCK_START=$(date +%s) "$HARNESS/run/cell.sh" "$1" 2>&1 |
 		tee "$CELL_OUT/job.log" || status=$?
 	((status < 128)) || die "$1: stopped by a signal ($status), it has no verdict"
-	[ -f "$CELL_OUT/run.tsv" ] || die "$1: it has no verdict, see $CELL_OUT/job.log"
+	[ -f "$(record_file cell "$1")" ] || die "$1: it has no verdict, see $CELL_OUT/job.log"
 	[ "$status" = 0 ] || BAD=1
-	[ -z "${RETURN:-}" ] || hand_over "$RETURN/${CELL_OUT##*/}"
+	[ -z "${RETURN:-}" ] || hand_over "$1"
 }
 
 hand_over()
 {
-	local name
+	local file to=$RETURN/cells/${CELL_OUT##*/} records=$RETURN/${RECORDS##*/}/cell
 
-	mkdir -p "$1"
-	for name in "${FILES[@]}"; do
-		[ ! -f "$CELL_OUT/$name" ] || cp -p "$CELL_OUT/$name" "$1/"
+	mkdir -p "$to" "$records"
+	cp -p "$(record_file cell "$1")" "$records/"
+	for file in "${FILES[@]/#/$CELL_OUT/}"; do
+		[ ! -f "$file" ] || cp -p "$file" "$to/"
 	done
 }
 

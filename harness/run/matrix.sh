@@ -8,8 +8,8 @@
 #                    it, a run that was interrupted goes on where it was
 #       KEEP=0       drops the kernel of what has passed, to save disk space
 #       HOSTS=FILE   on these hosts, through ssh: see hosts.sh
-# out:  the verdict of each cell; build/cells/CELL/, with run.tsv (see runs.sh); a
-#       table at the end, build/matrix.tsv; GNU parallel's job log, build/matrix.joblog
+# out:  the verdict of each cell; build/cells/CELL/, and its record (see
+#       judge/records.py); a table at the end; GNU parallel's job log, build/matrix.joblog
 # exit: 0 every cell passed; 1 one did not, or did not run
 #
 # GNU parallel runs the jobs, see job.sh: a job is the cells that share a build, so
@@ -19,7 +19,7 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/runs.sh"
+. "$HARNESS/judge/record.sh"
 . "$HARNESS/run/hosts.sh"
 
 # Neither its notice nor the user's own profiles. A build takes all CPUs: one job
@@ -39,7 +39,7 @@ plan()
 
 	for cell; do
 		load_cell "$cell"
-		if [ -z "${AGAIN:-}" ] && still_good; then
+		if [ -z "${AGAIN:-}" ] && still_good cell "$cell"; then
 			KEPT+="$cell "
 			continue
 		fi
@@ -99,7 +99,7 @@ run_jobs()
 		prepare_hosts "$HOSTS"
 		cd "$ROOT"
 		options=("${HOST_OPTIONS[@]}")
-		job="rm -rf cells; mkdir cells; RETURN=cells $knobs@\$PARALLEL_SSHHOST harness/run/job.sh {2}"
+		job="rm -rf cells ${RECORDS##*/}; RETURN=. $knobs@\$PARALLEL_SSHHOST harness/run/job.sh {2}"
 	fi
 	# In the background: a signal is to reach us at once, and it from us.
 	"${ENGINE[@]}" "${options[@]}" --joblog "$BUILD/matrix.joblog" \
@@ -117,41 +117,6 @@ stop_jobs()
 	wait "$1"
 }
 
-# count RESULT: of the tests of the cell loaded.
-count()
-{
-	awk -F'\t' -v want="$1" '$3 == want && $1 ~ /^(kunit|selftest)$/ { n++ }
-		END { print n + 0 }' "$CELL_OUT/result.tsv" 2>/dev/null || echo 0
-}
-
-# row CELL: of this run, or kept from another; whatever else is there is not ours.
-row()
-{
-	local outcome='not run'
-
-	load_cell "$1"
-	if [[ $KEPT = *" $1 "* || $(fact run) = "$RUN" ]]; then
-		outcome=$(fact outcome)
-		[ "$outcome" != pass ] || [ -n "$CELL_qemu" ] || outcome=built
-		printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$outcome" \
-			"$(count pass)" "$(count fail)" "$(count skip)" \
-			"$(fact build)" "$(fact guest)" "$(fact host)" "$CELL_shows"
-	else
-		printf '%s\tnot run\t-\t-\t-\t-\t-\t-\t%s\n' "$1" "$CELL_shows"
-	fi
-}
-
-table()
-{
-	local cell
-
-	printf '%s\t' cell result passed failed skipped 'build s' 'guest s' host
-	echo shows
-	for cell; do
-		row "$cell"
-	done
-}
-
 if [ $# = 0 ]; then
 	read -ra names <<<"${CELLS:-$(cell_names | paste -sd' ')}"
 	set -- "${names[@]}"
@@ -167,7 +132,9 @@ need parallel parallel
 plan "$@"
 make_room
 [ ${#BUILDS[@]} = 0 ] || run_jobs
-table "$@" | put "$BUILD/matrix.tsv"
+status=0
+"$HARNESS/judge/records.py" table "$RECORDS" "$RUN${KEPT// /,}" "$@" >"$BUILD/matrix.tsv" ||
+	status=$?
 column -t -s $'\t' "$BUILD/matrix.tsv"
-bad=$(awk -F'\t' 'NR > 1 && $2 !~ /^(pass|built)$/ { n++ } END { print n + 0 }' "$BUILD/matrix.tsv")
-[ "$bad" = 0 ] || die "$bad of $# cells did not pass: make report shows why, make matrix runs them again"
+[ "$status" = 0 ] ||
+	die "not every cell passed: make report shows why, make matrix runs the others again"

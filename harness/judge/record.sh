@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2120 # load_cell sets CELL_*; FILEs are optional
+# The record that an experiment leaves, see records.py; sourced after lib.sh, and after
+# cells.sh by those that load cells.
+#
+#   RECORDS              the folder of all records
+#   begin_record [FILE...]   before the run: remembers the time and what it will be of:
+#                        the tree, the cell loaded, its fragments, the scripts, the FILEs
+#   record EXPERIMENT NAME RESULT DETAIL [--side SIDE] [--checks TSV] [--figures TSV]
+#                        writes it, after the run; not if the inputs changed meanwhile
+#   still_good EXPERIMENT NAME [SIDE]   is a pass of just these inputs there? The FILEs
+#                        are those of the last begin_record
+#   drop_kernel          removes the build folder of the cell loaded
+#
+# Reads TREE_ID, the content of the stack, where it is known; RUN, the run of matrix.sh.
+
+RECORDS=$BUILD/records$(tree_suffix)
+TREE_ID=${TREE_ID:-}
+INPUT_FILES=()
+INPUT_KEY=
+
+# tree_id: the content of the tree, work that is not committed included. Not the
+# commit: that has the name of whoever composed it.
+tree_id()
+{
+	local dir=${CELL_SRC:-${TREE:-$(tree_dir)}} id
+	local git=(pgit --no-optional-locks -C "$dir")
+
+	id=$("${git[@]}" rev-parse -q --verify 'HEAD^{tree}') || id=none
+	if [ -n "$("${git[@]}" status --porcelain 2>/dev/null | head -n 1)" ]; then
+		id+=+$({
+			"${git[@]}" diff HEAD
+			cd "$dir" && "${git[@]}" ls-files -z --others --exclude-standard |
+				xargs -0r sha256sum
+		} | sha256sum | cut -c-12)
+	fi
+	echo "$id"
+}
+
+# What the cell shows in words changes no result.
+input_key()
+{
+	local name files=(guest/{init.c,kernel.sh,user.sh,boot.sh} judge/{verdict.py,known-races.tsv})
+
+	{
+		echo "${TREE_ID:-$(tree_id)}"
+		if [ -n "${CELL_cell:-}" ]; then
+			echo "${ACCEL:-auto}"
+			for name in "${!CELL_@}"; do
+				[[ $name = CELL_shows || $name = CELL_[A-Z]* ]] || echo "$name=${!name}"
+			done
+			for name in ${CELL_fragments//,/ }; do
+				files+=("guest/config/$name.config")
+				[ ! -f "$HARNESS/guest/config/$name.h" ] || files+=("guest/config/$name.h")
+			done
+			(cd "$HARNESS" && sha256sum "${files[@]}")
+		fi
+		[ ${#INPUT_FILES[@]} = 0 ] || sha256sum "${INPUT_FILES[@]}"
+	} | sha256sum | cut -c-16
+}
+
+version_of()
+{
+	[ -z "$1" ] || "$1" --version 2>/dev/null | head -n 1
+}
+
+# tools: the inputs that only this machine can tell, as arguments of records.py.
+tools()
+{
+	local qemu=${CELL_qemu:-}
+
+	[ -n "${CELL_cell:-}" ] || return 0
+	echo "compiler=$(version_of "${CELL_cross}gcc")"
+	echo "qemu=$(version_of "${qemu%% *}")"
+}
+
+begin_record()
+{
+	INPUT_FILES=("$@")
+	RECORD_BEGIN=$SECONDS
+	INPUT_KEY=$(input_key)
+}
+
+record()
+{
+	local experiment=$1 name=$2 result=$3 detail=$4 side='' args=() tool tools
+
+	shift 4
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--side) side=$2 ;;
+		*) args+=("$1" "$2") ;;
+		esac
+		shift 2
+	done
+	if [ "$(input_key)" != "$INPUT_KEY" ]; then
+		note "$name: the tree or harness/ was changed while it ran: not recorded, run it again"
+		return 0
+	fi
+	mapfile -t tools < <(tools)
+	for tool in "${tools[@]}"; do
+		args+=("in.$tool")
+	done
+	if [ -n "${CELL_cell:-}" ]; then
+		args+=(cell="$CELL_cell" in.accel="$(cat "$CELL_OUT/accel" 2>/dev/null || true)"
+			time.build="$(cat "$CELL_KOUT/.cold-seconds" 2>/dev/null || true)"
+			time.guest="$(cat "$CELL_OUT/seconds" 2>/dev/null || true)")
+	fi
+	"$HARNESS/judge/records.py" put "$RECORDS" experiment="$experiment" name="$name" \
+		side="$side" result="$result" detail="$detail" run="${RUN:-}" \
+		seconds=$((SECONDS - RECORD_BEGIN)) in.key="$INPUT_KEY" \
+		in.tree="${TREE_ID:-$(tree_id)}" \
+		in.tip="$(pgit -C "${CELL_SRC:-$(tree_dir)}" log -1 --format=%h 2>/dev/null || true)" \
+		in.base="$(bgit log -1 --format=%s "refs/tags/base/$(base_name)" 2>/dev/null || true)" \
+		"${args[@]}"
+}
+
+# record_file EXPERIMENT NAME [SIDE]: where that of the cell loaded is.
+record_file()
+{
+	local file=$2
+
+	[ "${CELL_cell:-$2}" = "$2" ] || file+=,$CELL_cell
+	echo "$RECORDS/$1/${file//\//-}${3:+,$3}.json"
+}
+
+still_good()
+{
+	local tools
+
+	mapfile -t tools < <(tools)
+	"$HARNESS/judge/records.py" good "$(record_file "$@")" key="$(input_key)" "${tools[@]}"
+}
+
+# Not under the feet of one who builds in it.
+drop_kernel()
+{
+	[[ -d $CELL_KOUT && $CELL_KOUT = "$BUILD"/kernel/?* ]] || return 0
+	(
+		lock_kernel
+		rm -rf "$CELL_KOUT"
+	)
+}
