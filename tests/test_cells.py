@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The cells: cells.tsv, how it is read, and that its mistakes are named."""
+"""The cells: cells.ini, how it is read, and that its mistakes are named."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -13,55 +15,55 @@ from common import script
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = ROOT / "harness"
-CELLS = HARNESS / "guest/cells.tsv"
+sys.path.insert(0, str(HARNESS / "guest"))
+sys.dont_write_bytecode = True
 
+import cells  # noqa: E402  pylint: disable=wrong-import-position
 
-def table(path: Path = CELLS) -> list[dict[str, str]]:
-    lines = [line for line in path.read_text().splitlines()
-             if line and not line.startswith("#")]
-    head = lines[0].split("\t")
-    return [dict(zip(head, line.split("\t"), strict=True)) for line in lines[1:]]
-
-
-def load(cell: str, cells: Path = CELLS,
-         show: str = "") -> subprocess.CompletedProcess[str]:
-    """load_cell in a shell of its own; show is printed after it."""
-    return shell(f'load_cell "$2"; printf "%s" "{show}"', cell, cells=cells)
+CELLS = HARNESS / "guest/cells.ini"
 
 
 def booted() -> list[dict[str, str]]:
     """The cells that are not only built."""
-    return [row for row in table() if row["qemu"] != "-"]
+    return [cell for cell in cells.load(CELLS).values() if cell["qemu"]]
 
 
-def shell(script: str, *args: str,
-          cells: Path = CELLS) -> subprocess.CompletedProcess[str]:
+def shell(text: str, *args: str, **knobs: str) -> subprocess.CompletedProcess[str]:
     """A script that has sourced cells.sh; its arguments start at $2."""
     env = {k: v for k, v in os.environ.items()
-           if k not in ("TREE", "KOUT", "BASE", "LINUX")}
-    env["CELLS_TSV"] = str(cells)
-    script = '. "$1"/lib/lib.sh; . "$1"/guest/cells.sh; ' + script
-    return subprocess.run(["bash", "-c", script, "test", str(HARNESS), *args],
-                          env=env, capture_output=True, text=True, check=False)
+           if k not in ("TREE", "KOUT", "BASE", "LINUX", "AS", "CELLS_INI", "DURATION",
+                        "TEST", "PARTIAL", "MAKEFLAGS")}
+    return subprocess.run(
+        ["bash", "-c", '. "$1"/lib/lib.sh; . "$1"/guest/cells.sh; ' + text, "test",
+         str(HARNESS), *args], env=env | knobs, capture_output=True, text=True, check=False)
 
 
 class Table(unittest.TestCase):
-    """What is in cells.tsv itself."""
+    """What is in cells.ini itself."""
 
-    def test_every_line_loads(self) -> None:
-        for row in table():
-            with self.subTest(row["cell"]):
-                got = load(row["cell"], show="$CELL_qemu|$CELL_proof")
-                self.assertEqual(got.stderr, "")
-                want = [row[name] if row[name] != "-" else ""
-                        for name in ("qemu", "proof")]
-                self.assertEqual(got.stdout, "|".join(want))
+    def test_the_shell_sees_the_same(self) -> None:
+        every = cells.load(CELLS)
+        show = "".join(f'printf "%s\n" "$CELL_{key}"; ' for key in cells.KEYS)
+        got = shell(f'for cell in $(cell_names); do load_cell "$cell"; {show}done')
+        self.assertEqual(got.stderr, "")
+        self.assertEqual(got.stdout.split("\n")[:-1],
+                         [value for cell in every.values() for value in cell.values()])
+
+    def test_short(self) -> None:
+        """At most ten lines a cell, but for a long proof; none wider than a page."""
+        text = CELLS.read_text()
+        self.assertLessEqual(max(map(len, text.splitlines())), 100)
+        for section in re.split(r"\n(?=\[)", text):
+            lines = [line for line in section.splitlines()
+                     if re.match(r"[\[a-z]", line)]
+            if lines[:1] and lines[0].startswith("[cell"):
+                self.assertLessEqual(len(lines), 10, lines[0])
 
     def test_fragments_exist(self) -> None:
-        used = {name for row in table()
-                for name in row["fragments"].split(",")}
+        used = {name for cell in cells.load(CELLS).values()
+                for name in cell["fragments"].split()}
         there = {path.stem for path in (HARNESS / "guest/config").glob("*.config")
-                 if not path.stem.startswith("regress")}  # see regress.sh
+                 if not path.stem.startswith("regress")}  # see [as regress]
         self.assertEqual(used - there, set())
         self.assertEqual(there - used, set(), "fragments that no cell uses")
 
@@ -75,137 +77,212 @@ class Table(unittest.TestCase):
 
     def test_same_build_means_same_kernel(self) -> None:
         seen: dict[str, tuple[str, ...]] = {}
-        for row in table():
-            kernel = (row["arch"], row["cross"], row["fragments"], row["image"])
-            self.assertEqual(seen.setdefault(row["build"], kernel), kernel)
+        for cell in cells.load(CELLS).values():
+            kernel = (cell["arch"], cell["cross"], cell["fragments"], cell["image"])
+            self.assertEqual(seen.setdefault(cell["build"], kernel), kernel)
 
     def test_every_cell_runs_the_suite(self) -> None:
-        for row in table():
-            self.assertIn("ptlock", row["fragments"].split(","))
-        for row in booted():
-            self.assertIn("ptlock", row["suites"].split(","))
+        for cell in cells.load(CELLS).values():
+            self.assertIn("ptlock", cell["fragments"].split())
+        for cell in booted():
+            self.assertIn("ptlock", cell["suites"].split())
 
     def test_every_cell_proves_itself(self) -> None:
         """Its name promises at least a page size and what is split."""
-        for row in booted():
-            keys = {item.partition("=")[0] for item in row["proof"].split(",")}
-            with self.subTest(row["cell"]):
+        for cell in booted():
+            keys = {item.partition("=")[0] for item in cell["proof"].split()}
+            with self.subTest(cell["cell"]):
                 self.assertLessEqual({"PAGE_SIZE", "split_pte", "split_pmd"}, keys)
 
     def test_no_accelerator_in_the_table(self) -> None:
         """boot.sh chooses it."""
-        for row in table():
-            self.assertNotIn("accel", row["qemu"])
+        for cell in booted():
+            self.assertNotIn("accel", cell["qemu"])
 
 
-class Mistakes(unittest.TestCase):
-    """Each is one line that names what is wrong, and where."""
+TOY = """\
+[machine m]
+arch = x86
+fragments = base thp one
+qemu = qemu -m 1G
+image = vmlinux
+virtio = pci
+timeout = 300
+
+[cell a]
+machine = m
+fragments -= thp nothing
+fragments += two
+qemu += -smp 2
+proof = PAGE_SIZE=4096 tables>=2
+	some_test
+shows = it all
+
+[cell b]
+arch = x86
+image = vmlinux
+shows = it builds
+
+[as more]
+fragments += ${FRAGMENT:-three} of-${CELL}
+timeout += 60 ${DURATION:-10}
+proof =
+user = ${TEST}
+
+[as other]
+as = more
+append += quiet
+
+[as longer]
+timeout = 900
+"""
+
+
+class Toy(unittest.TestCase):
+    """cells.ini is a file of the test's."""
 
     def setUp(self) -> None:
-        self.dir = tempfile.TemporaryDirectory()
-        self.addCleanup(self.dir.cleanup)
-        self.file = Path(self.dir.name) / "cells.tsv"
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.file = Path(scratch.name) / "cells.ini"
+        self.file.write_text(TOY)
 
-    def fails(self, cell: str, *parts: str, cells: Path | None = None) -> None:
-        got = load(cell, cells or self.file)
-        self.assertEqual(got.returncode, 1)
-        self.assertEqual(got.stdout, "")
+    def edit(self, old: str, new: str) -> None:
+        self.assertIn(old, TOY)
+        self.file.write_text(TOY.replace(old, new, 1))
+
+    def shows(self, cell: str, *keys: str, **knobs: str) -> list[str]:
+        text = 'load_cell "$2"; printf "%s\n" ' + " ".join(f'"$CELL_{key}"' for key in keys)
+        got = shell(text, cell, CELLS_INI=str(self.file), **knobs)
+        self.assertEqual(got.stderr, "")
+        return got.stdout.split("\n")[:-1]
+
+    def fails(self, cell: str, *parts: str, **knobs: str) -> None:
+        got = shell('load_cell "$2"; echo loaded', cell,
+                    **{"CELLS_INI": str(self.file), **knobs})
+        self.assertEqual((got.returncode, got.stdout), (1, ""))
         self.assertEqual(got.stderr.count("\n"), 1, got.stderr)
-        for part in parts:
+        for part in ("error: ", *parts):
             self.assertIn(part, got.stderr)
 
-    def edit(self, column: int, text: str | None, source: Path = CELLS) -> int:
-        """Change one column of the last line with a machine, or take it out; its number."""
-        lines = source.read_text().splitlines()
-        at = max(i for i, line in enumerate(lines) if "qemu-system" in line)
-        fields = lines[at].split("\t")
-        fields[column:column + 1] = [] if text is None else [text]
-        lines[at] = "\t".join(fields)
-        self.file.write_text("\n".join(lines) + "\n")
-        return at + 1
+
+class Inherited(Toy):
+    def test_machine(self) -> None:
+        self.assertEqual(
+            self.shows("a", "cell", "build", "fragments", "qemu", "proof", "timeout", "user"),
+            ["a", "a", "base one two", "qemu -m 1G -smp 2",
+             "PAGE_SIZE=4096 tables>=2 some_test", "300", ""])
+
+    def test_none(self) -> None:
+        self.assertEqual(self.shows("b", "qemu", "timeout", "shows"), ["", "", "it builds"])
+
+    def test_as(self) -> None:
+        self.assertEqual(
+            self.shows("a", "cell", "build", "fragments", "timeout", "proof", "user",
+                       AS="more", TEST="t"),
+            ["a-more", "a-more", "base one two three of-a", "370", "", "t"])
+
+    def test_as_of_another(self) -> None:
+        self.assertEqual(
+            self.shows("a", "cell", "fragments", "timeout", "append", AS="other", TEST="t",
+                       FRAGMENT="four", DURATION="20"),
+            ["a-other", "base one two four of-a", "380", "quiet"])
+
+    def test_same_fragments_same_kernel(self) -> None:
+        self.assertEqual(self.shows("a", "cell", "build", "timeout", AS="longer"),
+                         ["a-longer", "a", "900"])
+
+    def test_folders(self) -> None:
+        got = shell('load_cell a; echo "${CELL_KOUT#"$BUILD"} ${CELL_OUT#"$BUILD"}"',
+                    CELLS_INI=str(self.file), AS="more", TEST="t")
+        self.assertEqual(got.stdout, "/kernel/a-more /cells/a-more\n")
+
+
+class Mistakes(Toy):
+    """Each is one line that names what is wrong, and where."""
+
+    def bad(self, old: str, new: str, *parts: str) -> None:
+        """Whichever cell is asked for."""
+        self.edit(old, new)
+        self.fails("b", f"{self.file}: ", *parts)
 
     def test_unknown_cell_lists_the_known(self) -> None:
-        self.fails("vax", "unknown cell 'vax'", "x86_64", "arm-lpae-highpte",
-                   cells=CELLS)
+        self.fails("vax", "unknown cell 'vax'", "x86_64", "arm-lpae-highpte", CELLS_INI="")
 
-    def test_the_header_is_no_cell(self) -> None:
-        self.fails("cell", "unknown cell 'cell'", cells=CELLS)
+    def test_a_machine_is_no_cell(self) -> None:
+        self.fails("m", "unknown cell 'm': the known ones are a b")
 
     def test_no_cell_named(self) -> None:
-        self.fails("", "unknown cell ''", cells=CELLS)
+        self.fails("", "give CELL=NAME", "a b")
 
-    def test_column_missing(self) -> None:
-        nr = self.edit(3, None)
-        self.fails("x86_64", f"{self.file}:{nr}:", "14 columns instead of 15")
+    def test_unknown_key(self) -> None:
+        self.bad("shows = it all", "show = it all", "[cell a]: show: there is no such key")
+        self.bad("arch = x86", "machine = n\narch = x86",
+                 "[machine m]: machine: there is no such key")
+        self.bad("timeout = 900", "timout += 900", "[as longer]: timout +: there is no such key")
 
-    def test_column_empty(self) -> None:
-        nr = self.edit(3, "")
-        self.fails("x86_64", f"{self.file}:{nr}:", "column cross is empty")
+    def test_unknown_machine(self) -> None:
+        self.bad("machine = m", "machine = n", "[cell a]: machine: there is no [machine n]")
+
+    def test_unknown_section(self) -> None:
+        for title in ("[cells a]", "[cell]", "[a]"):
+            self.bad("[cell a]", title, f"{title}: is no [machine NAME], [cell NAME]")
+
+    def test_no_section(self) -> None:
+        self.bad("[machine m]\n", "", "no section")
+
+    def test_no_value(self) -> None:
+        self.bad("arch = x86", "arch x86", "arch x86")
+
+    def test_required(self) -> None:
+        self.bad("arch = x86\n", "", "[cell a]: arch: is missing")
+        self.bad("timeout = 300\n", "", "[cell a]: timeout: is missing")
+        self.bad("virtio = pci\n", "", "[cell a]: virtio: is missing")
+        self.bad("shows = it builds\n", "", "[cell b]: shows: is missing")
 
     def test_timeout_is_no_number(self) -> None:
-        for text in ("soon", "0", "-5", "10m"):
-            nr = self.edit(11, text)
-            self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", text)
-
-    def test_only_what_is_built_has_no_timeout(self) -> None:
-        nr = self.edit(11, "-")
-        self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", "'-'")
-        nr = self.edit(5, "-", self.file)
-        got = load("x86_64", self.file)
-        self.assertEqual((got.returncode, got.stderr), (0, ""))
-        nr = self.edit(11, "soon", self.file)
-        self.fails("x86_64", f"{self.file}:{nr}:", "column timeout", "soon")
+        for text in ("soon", "0", "-5", "10m", "3 4"):
+            self.bad("timeout = 300", f"timeout = {text}", f"[machine m]: timeout: '{text}' is not")
+        self.bad("qemu += -smp 2", "timeout += soon", "[cell a]: timeout: 'soon' is not")
 
     def test_name(self) -> None:
-        nr = self.edit(0, "x86/64")
-        self.fails("x86_64", f"{self.file}:{nr}:", "column cell", "x86/64")
+        self.bad("[cell a]", "[cell a/b]", "cell: 'a/b' is not a name")
 
-    def test_same_name_twice(self) -> None:
-        nr = self.edit(0, "x86_64")
-        self.fails("x86_64", f"{self.file}:{nr}:", "column cell", "x86_64", "twice")
+    def test_twice(self) -> None:
+        self.bad("[cell b]", "[cell a]", "[cell a]: is there twice")
+        self.bad("image = vmlinux", "arch = y", "[machine m]: arch=: is there twice")
 
     def test_no_such_transport(self) -> None:
-        nr = self.edit(8, "usb")
-        self.fails("x86_64", f"{self.file}:{nr}:", "column virtio", "usb")
+        self.bad("virtio = pci", "virtio = usb", "[machine m]: virtio: 'usb' is not device, pci")
 
     def test_proof_is_no_list(self) -> None:
-        for text in ("levels=", "a b", "a,,b", "=5"):
-            nr = self.edit(13, text)
-            self.fails("x86_64", f"{self.file}:{nr}:", "column proof", text)
+        for text in ("levels=", "a,b", "=5", "a>=b"):
+            self.bad("some_test", text, f"[cell a]: proof: '{text}' is not KEY=VALUE")
+
+    def test_words_of_what_is_one_value(self) -> None:
+        self.bad("qemu += -smp 2", "arch += y", "[cell a]: arch: is one value")
 
     def test_no_such_file(self) -> None:
-        self.fails("x86_64", "cannot be read")
+        self.file.unlink()
+        self.fails("b", f"{self.file}: cannot be read")
 
+    def test_unknown_as(self) -> None:
+        self.fails("a", "AS=less: there is no [as less], but more other longer", AS="less")
+        self.edit("as = more", "as = less")
+        self.fails("a", "[as other]: as: there is no [as less]", AS="other")
 
-class Derived(unittest.TestCase):
-    """A table made of another one."""
+    def test_as_of_itself(self) -> None:
+        self.edit("as = more", "as = other")
+        self.fails("a", "[as other]: as: there is no [as other]", AS="other")
 
-    def setUp(self) -> None:
-        self.file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "new.tsv"
+    def test_only_built(self) -> None:
+        self.fails("b", "AS=more: b is only built: it builds", AS="more")
 
-    def derive(self, edit: str, *cells: str) -> subprocess.CompletedProcess[str]:
-        return shell(f"edit() {{ {edit}; }}; derive_cells \"$2\" edit \"${{@:3}}\"; "
-                     'printf %s "$CELLS_TSV"; load_cell "$(cell_names | tail -n 1)"',
-                     str(self.file), *cells)
-
-    def test_only_what_was_edited_differs(self) -> None:
-        got = self.derive("CELL_cell+=-new CELL_user= CELL_timeout=7", "arm64", "x86_64")
-        self.assertEqual((got.stdout, got.stderr), (str(self.file), ""))
-        rows = {row["cell"]: row for row in table()}
-        wanted = [{**rows[name], "cell": f"{name}-new", "user": "-", "timeout": "7"}
-                  for name in ("arm64", "x86_64")]
-        self.assertEqual(table(self.file), wanted)
-
-    def test_unknown_cell(self) -> None:
-        got = self.derive(":", "arm64", "vax")
-        self.assertEqual(got.returncode, 1)
-        self.assertIn("unknown cell 'vax'", got.stderr)
-        self.assertFalse(self.file.exists())
-
-    def test_a_bad_edit_is_named(self) -> None:
-        got = self.derive("CELL_timeout=soon", "arm64")
-        self.assertEqual(got.returncode, 1)
-        self.assertIn(f"{self.file}:2: column timeout: 'soon'", got.stderr)
+    def test_knobs_of_a_section(self) -> None:
+        self.fails("a", "[as more]: TEST= has to be given", AS="more")
+        for text in ("0", "x", "1.5", "1 2", "-1"):
+            self.fails("a", f"error: DURATION={text}: not a number", AS="more", TEST="t",
+                       DURATION=text)
 
 
 class Scripts(unittest.TestCase):

@@ -57,9 +57,6 @@ printf '%s\\t%s\\t%s\\t%s\\n' check name result detail \\
 [ "$result" = pass ]
 """
 
-HEAD = ("cell\tarch\tbuild\tcross\tfragments\tqemu\tappend\timage\tvirtio\tsuites\tuser"
-        "\ttimeout\tpackages\tproof\tshows")
-
 
 class Toy(Repo):
     """A scratch repository with five cells; two of them share a build."""
@@ -70,7 +67,7 @@ class Toy(Repo):
 
     def setUp(self) -> None:
         super().setUp()
-        for name in ("KEEP", "AGAIN", "HOSTS", "CELLS", "CELLS_TSV", "TREE", "KOUT",
+        for name in ("KEEP", "AGAIN", "HOSTS", "CELLS", "CELLS_INI", "AS", "TREE", "KOUT",
                      "ACCEL", "PARALLEL_SSH"):
             self.env.pop(name, None)
         if not shutil.which("parallel"):
@@ -86,14 +83,15 @@ class Toy(Repo):
         self.cells()
 
     def cells(self, **other: str) -> None:
-        """cells.tsv; other: the command line of a cell, and none of its QEMU."""
-        lines = [HEAD]
+        """cells.ini; other: the command line of a cell, and none of its QEMU."""
+        lines = ["[machine toy]", "arch = x86", "image = vmlinux", "virtio = pci",
+                 "fragments = toy", "suites = toy", "timeout = 5"]
         for cell, build in self.builds.items():
-            qemu = "-" if other.get(cell) == "built" else "true"
-            append = other.get(cell, "quiet")
-            lines.append(f"{cell}\tx86\t{build}\t-\ttoy\t{qemu}\t{append}\tvmlinux\tpci"
-                         f"\ttoy\t-\t5\t-\t-\tshows {cell}")
-        self.write("harness/guest/cells.tsv", "\n".join(lines) + "\n")
+            qemu = "" if other.get(cell) == "built" else "true"
+            lines += [f"[cell {cell}]", "machine = toy", f"build = {build}",
+                      f"qemu = {qemu}", f"append = {other.get(cell, 'quiet')}",
+                      f"shows = shows {cell}"]
+        self.write("harness/guest/cells.ini", "\n".join(lines) + "\n")
 
     def toy(self, **fate: str) -> None:
         self.write("harness/toy.env",
@@ -184,8 +182,8 @@ class Local(Toy):
 
     def test_what_it_shows_in_words_is_no_input(self) -> None:
         self.matrix(CELLS="one")
-        tsv = self.root / "harness/guest/cells.tsv"
-        tsv.write_text(tsv.read_text().replace("shows one", "shows it all"))
+        ini = self.root / "harness/guest/cells.ini"
+        ini.write_text(ini.read_text().replace("shows one", "shows it all"))
         self.ran()
         self.matrix(CELLS="one")
         self.assertEqual(self.ran(), [])
@@ -413,8 +411,8 @@ class Hosts(Toy):
         self.matrix(HOSTS=str(self.file))
         (self.root / "harness/guest/config/toy.config").unlink()
         self.write("harness/guest/config/toy2.config", "# toy\n")
-        tsv = self.root / "harness/guest/cells.tsv"
-        tsv.write_text(tsv.read_text().replace("\ttoy\ttrue", "\ttoy2\ttrue"))
+        ini = self.root / "harness/guest/cells.ini"
+        ini.write_text(ini.read_text().replace("fragments = toy", "fragments = toy2"))
         self.toy(cell0="fail")
         self.matrix(1, HOSTS=str(self.file), CELLS="cell0 cell4")
         self.assertEqual(self.table(), {"cell0": "fail", "cell4": "pass"})

@@ -20,8 +20,6 @@ sys.dont_write_bytecode = True
 
 import report  # noqa: E402  pylint: disable=wrong-import-position
 
-HEAD = ("cell\tarch\tbuild\tcross\tfragments\tqemu\tappend\timage\tvirtio\tsuites\tuser"
-        "\ttimeout\tpackages\tproof\tshows")
 NAMES = ["good", "bad", "old", "odd", "broken", "built", "missing"]
 
 CHECKS = """\
@@ -76,10 +74,10 @@ class Report(unittest.TestCase):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
         self.build = Path(scratch.name) / "build"
-        self.cells = Path(scratch.name) / "cells.tsv"
-        self.cells.write_text("# cells\n" + HEAD + "\n" + "".join(
-            f"{name}\tx86\t{name}\t-\tb\tqemu\t-\ti\tpci\ts\t-\t5\tp\t-\tshows {name}\n"
-            for name in NAMES))
+        self.cells = Path(scratch.name) / "cells.ini"
+        self.cells.write_text("[machine m]\narch = x86\nqemu = qemu\nimage = i\n"
+                              "virtio = pci\ntimeout = 5\n" + "".join(
+            f"[cell {name}]\nmachine = m\nshows = shows {name}\n" for name in NAMES))
         self.now = {"tip": "abc (tip)", "tree": "f00", "base": "Linux 7", "since": "1000"}
         self.result("good", CHECKS, tree="f00", build="200", guest="12",
                     compiler="gcc 1 <b>", date="2026-01-02 03:04")
@@ -110,7 +108,7 @@ class Report(unittest.TestCase):
 
     def page(self) -> report.Page:
         cells = [report.load_cell(line, self.build / "cells" / line["cell"], self.now)
-                 for line in report.read_cells(self.cells)]
+                 for line in report.cells_ini.load(self.cells).values()]
         return report.Page(cells, report.all_groups(cells), self.now, self.build)
 
     def put(self, path: str, text: str) -> None:
@@ -309,21 +307,21 @@ class Report(unittest.TestCase):
                           (report.README_BEGIN, report.README_END)], [1, 1])
 
     def test_program(self) -> None:
-        env = {**os.environ, "CELLS_TSV": str(self.cells)}
+        env = {**os.environ, "CELLS_INI": str(self.cells)}
         args = [str(ROOT / "harness/judge/report.py"), "--build", str(self.build)]
         run = subprocess.run(args, env=env, capture_output=True, text=True, check=False)
         self.assertEqual((run.returncode, run.stderr), (0, ""))
         self.assertRegex((self.build / "report.md").read_text(),
                          r"(?m)^\| missing \| not run \|")
-        self.cells.write_text(HEAD + "\nshort\tx86\n")
+        self.cells.write_text("[cell short]\narch = x86\n")
         run = subprocess.run(args, env=env, capture_output=True, text=True, check=False)
         self.assertEqual(run.returncode, 1)
-        self.assertIn("cells.tsv:2: 2 columns instead of 15", run.stderr)
+        self.assertIn("cells.ini: [cell short]: image: is missing", run.stderr)
         self.cells.unlink()
         run = subprocess.run(args, env=env, capture_output=True, text=True, check=False)
         self.assertEqual(run.returncode, 1)
         self.assertEqual(run.stderr.count("\n"), 1)
-        self.assertIn("cells.tsv", run.stderr)
+        self.assertIn("cells.ini", run.stderr)
 
 
 if __name__ == "__main__":

@@ -501,9 +501,8 @@ class Bisect(Repo):
 
     def setUp(self) -> None:
         super().setUp()
-        lines = ["\t".join((name, "x", name, *"-" * 6, "-", "-", "1", "-", "-", "toy"))
-                 for name in ("a", "b")]
-        self.write("harness/guest/cells.tsv", "\n".join(lines) + "\n")
+        self.write("harness/guest/cells.ini", "".join(
+            f"[cell {name}]\narch = x\nimage = x\nshows = toy\n" for name in ("a", "b")))
         self.write("harness/guest/kernel.sh", "#!/bin/bash\nmkdir -p \"$KOUT\"\n"
                    "grep -h int.first -r \"$TREE/mm\" >>\"$KOUT/seen\"; ls -i \"$TREE/mm/memory.c\"\n"
                    "[ $1 = a ] || ! grep -q twenty \"$TREE/mm/other.c\" || "

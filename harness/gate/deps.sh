@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # deps.sh [--lint] [CELL...]: installs what is missing, with one call of apt-get.
 #
-# in:   the lists below, the column packages of the cells named; --lint: what
+# in:   the lists below, packages of the cells named; --lint: what
 #       the checks need as well
 # out:  installed packages; on stderr which and what for, when there are any
 # exit: 0 all there; 1 with one line that names what is missing

@@ -114,8 +114,8 @@ mutants()
 			sed '/^---$/q' "$file" | grep -q "^$field: ." ||
 				echo "$name: no line '$field: …' before ---"
 		done
-		grep -q "^$(sed -n 's/^Cell: //p' "$file")	" "$HARNESS/guest/cells.tsv" ||
-			echo "$name: its cell is not in cells.tsv"
+		"$HARNESS/guest/cells.py" names | grep -qx "$(sed -n 's/^Cell: //p' "$file")" ||
+			echo "$name: its cell is not in cells.ini"
 		test=$(sed -n 's/^Killed-by: //p' "$file")
 		if [[ $test = windows.* ]]; then
 			widened_mutant "$name" "${test#windows.}"

@@ -36,10 +36,10 @@ LOG=$CELL_KOUT/build.log
 
 FRAGMENTS=()
 HEADERS=()	# what the base lacks to be compiled at all
-for name in ${CELL_fragments//,/ }; do
+for name in $CELL_fragments; do
 	FRAGMENTS+=("$HARNESS/guest/config/$name.config")
 	[ -r "${FRAGMENTS[-1]}" ] ||
-		die "$CELLS_TSV: cell $CELL_cell: no fragment harness/guest/config/$name.config"
+		die "cells.ini: [cell $CELL_cell]: no fragment harness/guest/config/$name.config"
 	[ ! -f "$HARNESS/guest/config/$name.h" ] || HEADERS+=("$HARNESS/guest/config/$name.h")
 done
 [ ${#HEADERS[@]} = 0 ] || KMAKE+=(KCFLAGS="${HEADERS[*]/#/-include }")

@@ -81,11 +81,11 @@ build_root()
 	run "$CC" -static -O2 -Wall -Wextra -Werror -o "$CELL_OUT/rootfs/init" \
 		"$HARNESS/guest/init.c"
 	run make -C "$CELL_SRC" O="$UAPI" ARCH="$CELL_arch" -j"$JOBS" headers
-	for test in ${CELL_user//,/ }; do
+	for test in $CELL_user; do
 		build_selftest "$test"
 	done
-	tr , '\n' <<<"$CELL_suites" >"$CELL_OUT/rootfs/suites"
-	tr , '\n' <<<"$CELL_user" >"$CELL_OUT/rootfs/selftests"
+	tr ' ' '\n' <<<"$CELL_suites" >"$CELL_OUT/rootfs/suites"
+	tr ' ' '\n' <<<"$CELL_user" >"$CELL_OUT/rootfs/selftests"
 }
 
 # A file system, and something to swap to, which is made for a page size. Sparse, and
@@ -97,7 +97,7 @@ make_disks()
 	rm -f "$CELL_OUT"/{disk,swap}.img*
 	run mkfs.ext4 -q -F -b 4096 "$CELL_OUT/disk.img.new" 512M
 	mv "$CELL_OUT/disk.img.new" "$CELL_OUT/disk.img"
-	[[ ,$CELL_user, = *,pgtable_race,* ]] || return 0
+	[[ " $CELL_user " = *" pgtable_race "* ]] || return 0
 	shift=$(sed -n 's/^CONFIG_PAGE_SHIFT=//p' "$CELL_KOUT/.config" 2>/dev/null) || true
 	run truncate -s 64M "$CELL_OUT/swap.img.new"
 	run mkswap -p $((1 << ${shift:-12})) "$CELL_OUT/swap.img.new"

@@ -50,7 +50,7 @@ input_key()
 			for name in "${!CELL_@}"; do
 				[[ $name = CELL_shows || $name = CELL_[A-Z]* ]] || echo "$name=${!name}"
 			done
-			for name in ${CELL_fragments//,/ }; do
+			for name in $CELL_fragments; do
 				files+=("guest/config/$name.config")
 				[ ! -f "$HARNESS/guest/config/$name.h" ] || files+=("guest/config/$name.h")
 			done

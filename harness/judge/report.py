@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """One page about all results on disk: cells by checks.
 
-in:   harness/guest/cells.tsv (CELLS_TSV=FILE for another), build/cells/CELL/{result.tsv,
+in:   harness/guest/cells.ini (CELLS_INI=FILE for another), build/cells/CELL/{result.tsv,
       run.tsv,seconds,job.log}, the composed tip; BASE and LINUX as everywhere; what
       others have left there: build/{mutants/*/outcome.tsv,model/*.tsv,
       regress/report.tsv,bench/CELL.{tsv,size}}
@@ -30,8 +30,9 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "prove"))
+sys.path[:0] = [str(Path(__file__).parents[1] / room) for room in ("prove", "guest")]
 import bench  # noqa: E402
+import cells as cells_ini  # noqa: E402
 import regress  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,25 +239,13 @@ def current(build: Path, base: str) -> dict[str, str]:
             "since": str(stamp.stat().st_mtime)}
 
 
-def read_cells(path: Path) -> list[dict[str, str]]:
-    lines = [(nr, line.split("\t")) for nr, line in
-             enumerate(path.read_text().splitlines(), 1)
-             if line and not line.startswith("#")]
-    head = lines[0][1] if lines else []
-    for nr, line in lines:
-        if "cell" not in head or len(line) != len(head):
-            raise ValueError(f"{path}:{nr}: {len(line)} columns instead of {len(head)}, "
-                             "or no head that names them")
-    return [dict(zip(head, line)) for _, line in lines[1:]]
-
-
-def load(build: Path, cells_tsv: Path) -> Page:
+def load(build: Path, file: Path) -> Page:
     end = suffix()
     base = end[1:] or re.findall(r"^DEFAULT_BASE=(\S+)",
                                  read(ROOT / "harness/lib/git.sh"), re.M)[0]
     now = current(build, base)
     cells = [load_cell(columns, build / "cells" / (columns["cell"] + end), now)
-             for columns in read_cells(cells_tsv)]
+             for columns in cells_ini.load(file).values()]
     return Page(cells, all_groups(cells), now, build, end)
 
 
@@ -770,10 +759,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--readme", type=Path, nargs="?", const=ROOT / "README.md",
                         help="put the table of the cells in there, too")
     args = parser.parse_args(argv)
-    cells_tsv = Path(os.environ.get("CELLS_TSV") or ROOT / "harness/guest/cells.tsv")
+    file = Path(os.environ.get("CELLS_INI") or ROOT / "harness/guest/cells.ini")
     try:
         args.build.mkdir(exist_ok=True)
-        page = load(args.build, cells_tsv)
+        page = load(args.build, file)
         write(page, args.build)
         if args.readme:
             write_readme(page, args.readme)

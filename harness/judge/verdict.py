@@ -363,7 +363,7 @@ def read_log(path: Path) -> str:
 
 
 def names(arg: str) -> list[str]:
-    return [name for name in arg.split(",") if name]
+    return arg.replace(",", " ").split()
 
 
 def main(argv: list[str]) -> int:

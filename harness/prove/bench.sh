@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # bench.sh: what the series costs or saves: instructions an operation, and size.
 #
-# in:   CELLS="A B ..." of cells.tsv (below: the default); A+debug-vm is the same cell
+# in:   CELLS="A B ..." of cells.ini (below: the default); A+debug-vm is the same cell
 #       with CONFIG_DEBUG_VM
 # out:  build/bench/{base,series}/kernel/CELL/; build/bench/CELL.tsv: cell,
 #       side, operation, unit, n, min, median, max; build/bench/CELL.size:
@@ -20,26 +20,10 @@
 . "$HARNESS/guest/cells.sh"
 
 OUT=$BUILD/bench$(tree_branch | sed 's/^series//')
-TABLE=$CELLS_TSV
 read -ra CELLS <<<"${CELLS:-x86_64 i386-pae arm64 arm64-64k arm-lpae-highpte arm-highpte
 	riscv64-sv57 s390x ppc64le-radix-64k ppc64le-radix-64k+debug-vm}"
 SUITE=pgtable_bench
 export ACCEL=tcg
-
-# shellcheck disable=SC2034,SC2317 # derive_cells calls it, and reads what it sets
-bench_line()
-{
-	local name
-
-	for name in debug-vm debug-virtual kasan-sw-tags kasan page-table-check ptlock; do
-		CELL_fragments=${CELL_fragments//,$name/}
-	done
-	CELL_fragments+=${DEBUG_VM:+,debug-vm}
-	CELL_cell+=${DEBUG_VM:+-debug-vm}
-	CELL_qemu=$(sed -E 's/ -smp [0-9]+//; s/$/ -smp 1 -icount shift=0,sleep=off/' <<<"$CELL_qemu")
-	CELL_suites=$SUITE CELL_user=bench CELL_proof=''
-	CELL_timeout=1800
-}
 
 # add_suite ARG: adds the KUnit suite to an index; ARG is what pte_lockptr() takes.
 # shellcheck disable=SC2317 # variant calls it
@@ -57,11 +41,13 @@ add_suite()
 	bgit update-index --cacheinfo "100644,$blob,mm/Makefile"
 }
 
-# side NAME CELL: selects the tree and the folders of one of the two kernels.
+# side NAME CELL[-debug-vm]: selects the tree and the folders of one of the two kernels.
 side()
 {
-	export TREE=$OUT/$1/tree KOUT=$OUT/$1/kernel/$2
-	load_cell "$2"
+	export TREE=$OUT/$1/tree KOUT=$OUT/$1/kernel/$2 AS=bench
+	CELL=${2%-debug-vm}
+	[ "$CELL" = "$2" ] || AS=bench-debug-vm
+	load_cell "$CELL"
 }
 
 # measure SIDE CELL: boots, and prints the lines for CELL.tsv.
@@ -70,9 +56,9 @@ measure()
 	local log=$OUT/$1/$2.log
 
 	side "$@"
-	"$HARNESS/guest/user.sh" "$2"
+	"$HARNESS/guest/user.sh" "$CELL"
 	say bench "$2: $1"
-	"$HARNESS/guest/boot.sh" "$2" >"$log" 2>&1 ||
+	"$HARNESS/guest/boot.sh" "$CELL" >"$log" 2>&1 ||
 		die "$2, $1: $(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log")"
 	sed -nE "s/^(ok [0-9]+| *#) (\w+)(:| #) unit=(\w+) n=(\S+) min=(\S+) median=(\S+) max=(\S+)\$/$2\t$1\t\2\t\4\t\5\t\6\t\7\t\8/p" \
 		"$CELL_OUT/port.log"
@@ -84,7 +70,7 @@ bench_cell()
 
 	for name in base series; do
 		side "$name" "$1"
-		"$HARNESS/guest/kernel.sh" "$1"
+		"$HARNESS/guest/kernel.sh" "$CELL"
 	done
 	for name in base series; do
 		measure "$name" "$1"
@@ -117,9 +103,6 @@ mkdir -p "$OUT"
 make_trees
 DONE=()
 for name in "${CELLS[@]}"; do
-	CELLS_TSV=$TABLE DEBUG_VM=
-	[ "$name" = "${name%+debug-vm}" ] || DEBUG_VM=1
-	derive_cells "$OUT/cells.tsv" bench_line "${name%+debug-vm}"
 	DONE+=("${name//+/-}")
 	bench_cell "${DONE[-1]}"
 done

@@ -5,7 +5,7 @@
 # usage: harness/prove/bisect.sh
 #
 # in:   CELLS="x86_64 arm-lpae-highpte arm64" are the cells, ALL=1 takes one of each
-#       build in cells.tsv; BOOT="x86_64 arm-lpae-highpte" are those that are booted,
+#       build in cells.ini; BOOT="x86_64 arm-lpae-highpte" are those that are booted,
 #       too (BOOT=none: none)
 # out:  a table; logs in build/bisect/. What was good there once is not done again,
 #       as long as the commit's tree and the cell are the same: AGAIN=1 does.
@@ -29,7 +29,13 @@ BAD=0
 # Cells that share a build are one and the same here, the first of them.
 all_cells()
 {
-	cell_lines | cut -f1,3 | cut -d: -f2 | awk -F'\t' '!seen[$2]++ { print $1 }'
+	local cell seen=' '
+
+	for cell in $(cell_names); do
+		load_cell "$cell"
+		[[ $seen = *" $CELL_build "* ]] || echo "$cell"
+		seen+="$CELL_build "
+	done
 }
 
 # step N CELL COMMIT: prints ok, BUILD or BOOT (what failed).

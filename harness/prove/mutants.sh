@@ -23,8 +23,7 @@
 
 MUTANTS_DIR=$HARNESS/prove/mutants
 OUT=$BUILD/mutants
-# How long a guest may take in all, and after its test has failed, in seconds
-LIMIT=240
+# How long a guest may take after its test has failed, in seconds
 GRACE=5
 
 # header NAME FIELD: what the head of a mutant says.
@@ -57,27 +56,14 @@ in_order()
 	done | sort -s -k1,3 | cut -d' ' -f4
 }
 
-# A cell as a mutant needs it, and without userspace tests, for a KUnit case.
-# shellcheck disable=SC2034,SC2317 # derive_cells calls them, and reads what they set
-with_limit()
+# section TEST: that of cells.ini for a cell that a mutant is booted in.
+section()
 {
-	CELL_timeout=$LIMIT
-}
-
-# shellcheck disable=SC2034,SC2317
-kunit_only()
-{
-	CELL_user=''
-	with_limit
-}
-
-# select_cell CELL TEST: have the other scripts see that cell so.
-select_cell()
-{
-	local edit=kunit_only
-
-	! is_selftest "$2" || edit=with_limit
-	derive_cells "$OUT/cells.tsv" "$edit" "$1"
+	if is_selftest "$1"; then
+		echo mutant
+	else
+		echo mutant-kunit
+	fi
 }
 
 # complaint TEST DIR: what the named test itself says of its failure in the logs there,
@@ -125,12 +111,13 @@ run_guest()
 # boot NAME CELL TEST: builds the broken kernel and boots it; keeps what came out.
 boot()
 {
-	local file CELLS_TSV=$CELLS_TSV
+	local file
+	local -x AS
 
 	walk_tree "$TIP" "$OUT/tree" >/dev/null
 	pgit -C "$OUT/tree" apply "$MUTANTS_DIR/$1.patch" ||
 		die "harness/prove/mutants/$1.patch does not apply to the series: make it again"
-	select_cell "$2" "$3"
+	AS=$(section "$3")
 	export TREE=$OUT/tree KOUT=$OUT/kernel/$2
 	"$HARNESS/guest/kernel.sh" "$2"
 	"$HARNESS/guest/user.sh" "$2"

@@ -22,19 +22,6 @@ RETRIES=${RETRIES:-3}
 SUITES=(usercopy slub_test damon damon-operations damon-sysfs kasan kfence
 	lazy_mmu_mode)
 
-# The cells, with what the tests need, and without what is only in the series: 2 GiB
-# on two nodes, and a fragment that says more than debug-vm does.
-# shellcheck disable=SC2034 # derive_cells calls it, and reads what it sets
-regress_line()
-{
-	CELL_fragments=${CELL_fragments//,debug-vm/}
-	CELL_fragments=${CELL_fragments//,ptlock/},regress,regress-$CELL_cell
-	CELL_qemu=$(sed -E 's/-m [0-9]+[GM]?/-m 2G/' <<<"$CELL_qemu")
-	CELL_append+=" numa=fake=2"
-	CELL_suites='' CELL_user='' CELL_proof=''
-	CELL_timeout=4800
-}
-
 # side CELL SIDE: selects the tree and the folders of one of the two kernels.
 side()
 {
@@ -46,7 +33,7 @@ side()
 # run CMD...: quietly, with everything in the log.
 run()
 {
-	"$@" >>"$OUT/$CELL_cell/user.log" 2>&1 </dev/null
+	"$@" >>"${KOUT%/*}/user.log" 2>&1 </dev/null
 }
 
 # built_from CELL: what the programs depend on; make sees only the .c files.
@@ -212,7 +199,7 @@ mkdir -p "$OUT"
 REV=$("$HARNESS/source/compose.sh")
 walk_tree "${REV% *}" "$OUT/base-tree" >/dev/null
 walk_tree "$(pgit -C "$(tree_dir)" rev-parse HEAD)" "$OUT/patched-tree" >/dev/null
-derive_cells "$OUT/cells.tsv" regress_line "${CELLS[@]}"
+export AS=regress
 for cell in "${CELLS[@]}"; do
 	build_tests "$cell"
 	for name in base patched; do

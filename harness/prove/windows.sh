@@ -21,7 +21,6 @@
 
 OUT=$BUILD/windows$(tree_branch | sed 's/^series//')
 WINDOWS=$HARNESS/prove/windows
-TABLE=$CELLS_TSV
 DURATION=${DURATION:-10}
 SIDES=(base series)
 [ -z "${MUTANT:-}" ] || SIDES=(mutant)
@@ -51,25 +50,6 @@ check_arguments()
 			die "harness/prove/windows/windows.tsv: $test: no harness/prove/windows/$program.c"
 		load_cell "$cell"
 	done < <(lines)
-}
-
-# A cell without what is only in the series, and without tests of its own: what is no
-# option of the kernel's on its command line becomes a variable of init's. A base
-# that has lost a lock hangs: a panic is a shorter way to say it.
-# shellcheck disable=SC2034,SC2317 # derive_cells calls it, and reads what it sets
-window_line()
-{
-	CELL_fragments=${CELL_fragments%,ptlock}
-	CELL_append+=" panic_on_warn=1 REPRO_SECONDS=$DURATION"
-	CELL_timeout=180
-	CELL_suites='' CELL_proof=''
-	CELL_user=$TEST
-}
-
-make_cells()
-{
-	CELLS_TSV=$TABLE
-	derive_cells "$OUT/cells.tsv" window_line "$@"
 }
 
 # widen [PATCH]: adds the hooks to an index, and that patch.
@@ -136,11 +116,11 @@ outcome()
 {
 	local logs=$OUT/$TEST/$1 file
 
-	side "$1" "$CELL_cell"
+	side "$1" "$CELL"
 	mkdir -p "$CELL_OUT" "$logs"
 	cp "$OUT/initramfs.cpio" "$CELL_OUT/"
 	RESULT="FAILED, see ${logs#"$ROOT/"}/"
-	if "$HARNESS/guest/boot.sh" "$CELL_cell" >"$logs/verdict.log" 2>&1; then
+	if "$HARNESS/guest/boot.sh" "$CELL" >"$logs/verdict.log" 2>&1; then
 		RESULT=held
 	fi
 	for file in console port; do
@@ -160,7 +140,7 @@ window()
 	local name row expected hit=1 right=1
 
 	TEST=$3
-	make_cells "$4"
+	CELL=$4
 	side "${SIDES[0]}" "$4"
 	make_root "$2"
 	row=$(printf '%-15s %-23s %-15s %5s' "$1" "$3" "$4" "$5")
@@ -186,9 +166,8 @@ mapfile -t LINES_OF < <(lines)
 mapfile -t CELLS < <(lines | cut -f4 | sort -u)
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 make_trees
-TEST=''
 : >"$OUT/user.log"
-make_cells "${CELLS[@]}"
+export AS=window DURATION TEST=
 for cell in "${CELLS[@]}"; do
 	for name in "${SIDES[@]}"; do
 		side "$name" "$cell"

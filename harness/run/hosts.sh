@@ -35,8 +35,8 @@ check_hosts()
 	grep -qvE '^[[:space:]]*(#|$)' "$1" || die "HOSTS=$1: names no host"
 	! grep -nE '^[[:space:]]*([0-9]+/)?:[[:space:]]*$' "$1" >&2 ||
 		die "HOSTS=$1: ':' is no host to log in to: say localhost"
-	[ "${LINUX:-}${TREE:-}$CELLS_TSV" = "$HARNESS/guest/cells.tsv" ] ||
-		die "HOSTS= takes Debian's source and harness/guest/cells.tsv only: no LINUX=, TREE= or CELLS_TSV="
+	[ -z "${LINUX:-}${TREE:-}${CELLS_INI:-}${AS:-}" ] ||
+		die "HOSTS= takes Debian's source and the cells as they are: no LINUX=, TREE=, CELLS_INI= or AS="
 	need ssh openssh-client
 	need rsync rsync
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # matrix.sh [CELL...]: all cells, here or spread over hosts, and a table of them.
 #
-# in:   cells, CELLS="A B", or else all of cells.tsv; one that fails does not keep
+# in:   cells, CELLS="A B", or else all of cells.ini; one that fails does not keep
 #       the others from running
 #       AGAIN=1      also those that passed already with the very same inputs; without
 #                    it, a run that was interrupted goes on where it was
