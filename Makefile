@@ -9,7 +9,7 @@
 #	JOBS=N		parallel jobs of a build
 
 # No targets are files.
-.PHONY: help run tree refresh cell matrix report test lint series apply regress bisect \
+.PHONY: help run tree refresh cell shell matrix report test lint series apply regress bisect \
 	mutants model race windows bench bench-report answer clean distclean
 .NOTPARALLEL:
 
@@ -30,6 +30,9 @@ refresh:	## build/tree -> patches/ and the added files (10 s)
 
 cell:	## one cell of the matrix, CELL=arm64 (8 min, much less again)
 	@harness/run/cell.sh $(or $(CELL),'')
+
+shell:	## a shell in the guest, CELL=arm64; SIDE=base, SHARE=DIR copied to its /share (1 min with the kernel built)
+	@harness/guest/shell.sh $(or $(CELL),'')
 
 matrix:	## all cells, or CELLS="A B"; goes on where it was; AGAIN=1 KEEP=0 HOSTS=FILE (2 hours)
 	@harness/run/matrix.sh

@@ -11,7 +11,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from common import script
+from common import Harness, script
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = ROOT / "harness"
@@ -86,6 +86,12 @@ class Table(unittest.TestCase):
             self.assertIn("ptlock", cell["fragments"].split())
         for cell in booted():
             self.assertIn("ptlock", cell["suites"].split())
+
+    def test_programs_of_32_bits_can_tell_the_time(self) -> None:
+        """Debian's libc of these needs it for pthreads."""
+        for cell in booted():
+            small = re.match(r"(i686|arm|powerpc|m68k)-", cell["cross"])
+            self.assertEqual("time32" in cell["fragments"].split(), bool(small), cell["cell"])
 
     def test_every_cell_proves_itself(self) -> None:
         """Its name promises at least a page size and what is split."""
@@ -241,7 +247,7 @@ class Mistakes(Toy):
         self.bad("shows = it builds\n", "", "[cell b]: shows: is missing")
 
     def test_timeout_is_no_number(self) -> None:
-        for text in ("soon", "0", "-5", "10m", "3 4"):
+        for text in ("soon", "0", "-5", "10m"):
             self.bad("timeout = 300", f"timeout = {text}", f"[machine m]: timeout: '{text}' is not")
         self.bad("qemu += -smp 2", "timeout += soon", "[cell a]: timeout: 'soon' is not")
 
@@ -249,8 +255,8 @@ class Mistakes(Toy):
         self.bad("[cell a]", "[cell a/b]", "cell: 'a/b' is not a name")
 
     def test_twice(self) -> None:
-        self.bad("[cell b]", "[cell a]", "[cell a]: is there twice")
-        self.bad("image = vmlinux", "arch = y", "[machine m]: arch=: is there twice")
+        self.bad("[cell b]", "[cell a]", "section 'cell a' already exists")
+        self.bad("image = vmlinux", "arch = y", "option 'arch' in section 'machine m' already exists")
 
     def test_no_such_transport(self) -> None:
         self.bad("virtio = pci", "virtio = usb", "[machine m]: virtio: 'usb' is not device, pci")
@@ -267,7 +273,7 @@ class Mistakes(Toy):
         self.fails("b", f"{self.file}: cannot be read")
 
     def test_unknown_as(self) -> None:
-        self.fails("a", "AS=less: there is no [as less], but more other longer", AS="less")
+        self.fails("a", "AS=less: the known ones are more other longer", AS="less")
         self.edit("as = more", "as = less")
         self.fails("a", "[as other]: as: there is no [as less]", AS="other")
 
@@ -279,10 +285,42 @@ class Mistakes(Toy):
         self.fails("b", "AS=more: b is only built: it builds", AS="more")
 
     def test_knobs_of_a_section(self) -> None:
-        self.fails("a", "[as more]: TEST= has to be given", AS="more")
+        self.fails("a", "error: TEST= has to be given", AS="more")
         for text in ("0", "x", "1.5", "1 2", "-1"):
-            self.fails("a", f"error: DURATION={text}: not a number", AS="more", TEST="t",
+            self.fails("a", f"error: DURATION={text}: it is not a number", AS="more", TEST="t",
                        DURATION=text)
+
+
+class Environment(Harness):
+    """What a user has in it, and what must not get in."""
+
+    def test_accelerator(self) -> None:
+        for accel in ("KVM", "hvf", "tcg kvm"):
+            self.assertIn(f"ACCEL={accel}: it is auto, tcg or kvm",
+                          self.mistake("cell.sh", "x86_64", ACCEL=accel))
+
+    def test_knobs_of_make_shell(self) -> None:
+        self.assertIn("SIDE=both: it is base or series",
+                      self.mistake("shell.sh", "x86_64", SIDE="both"))
+        self.assertIn("SHARE=/nope: no such folder",
+                      self.mistake("shell.sh", "x86_64", SHARE="/nope"))
+        self.assertIn("hppa is only built", self.mistake("shell.sh", "hppa"))
+        self.assertIn("m68k-virt: no shell: Debian has no busybox-static for m68k",
+                      self.mistake("shell.sh", "m68k-virt"))
+
+    def test_flags_of_make_stay_there(self) -> None:
+        """make V=1 -k run: a kernel build is to know nothing of it."""
+        makefile = self.root / "Makefile"
+        makefile.write_text("all:\n\t@bash -c '. harness/lib/lib.sh; make -f inner'\n")
+        (self.root / "inner").write_text("all:\n\t@echo [$(origin V) $(MAKEFLAGS)]\n")
+        run = subprocess.run(["make", "-s", "-k", "-B", "V=1", "-j3"], cwd=self.root, text=True,
+                             capture_output=True, check=False)
+        self.assertEqual((run.stdout, run.stderr), ("[environment ]\n", ""))
+
+    def test_programs_of_root(self) -> None:
+        """Debian has mkfs.ext4 and mkswap where PATH of a normal user does not look."""
+        got = shell("need mkfs.ext4 e2fsprogs; need mkswap util-linux", PATH="/usr/bin:/bin")
+        self.assertEqual((got.returncode, got.stderr), (0, ""))
 
 
 class Scripts(unittest.TestCase):

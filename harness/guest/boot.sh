@@ -6,7 +6,6 @@
 #       disk.img}; ACCEL=auto|tcg|kvm
 # out:  build/cells/CELL/{console.log,port.log,qemu.log}, result.tsv
 #       (see verdict.py), seconds
-#       More knobs are in cells.sh.
 # exit: that of verdict.py: 0 when everything ran and passed
 #
 # The guest is killed at the cell's time-out, and with this script.
@@ -14,70 +13,17 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
+. "$HARNESS/guest/qemu.sh"
 
 [ $# = 1 ] || die "usage: boot.sh CELL"
 load_cell "$1"
 [ -n "$CELL_qemu" ] || die "$CELL_cell: is only built: $CELL_shows"
-read -ra QEMU <<<"$CELL_qemu"
-need "${QEMU[0]}" "${CELL_packages##* }"
-for file in "$CELL_KOUT/$CELL_image" "$CELL_OUT/initramfs.cpio"; do
-	[ -s "$file" ] || die "$CELL_cell: no $file: run make cell CELL=$CELL_cell"
-done
-
-# KVM runs only the host's own architecture, and not even that everywhere.
-accel()
-{
-	local accel=${ACCEL:-auto}
-
-	case $accel in
-	tcg | kvm) echo "$accel" ;;
-	auto)
-		if [ "${QEMU[0]}" = "qemu-system-$(uname -m)" ] &&
-			"$HARNESS/guest/probe_kvm.sh" "$CELL_KOUT/$CELL_image" "${QEMU[@]}"; then
-			echo kvm
-		else
-			echo tcg
-		fi
-		;;
-	*) die "ACCEL=$accel: it is auto, tcg or kvm" ;;
-	esac
-}
-
-# QEMU may be wrong about its own machine: with "-dtb sed:SCRIPT" in the column
-# qemu, the guest gets the device tree that QEMU makes, edited in place.
-edit_dtb()
-{
-	local i
-
-	for i in "${!QEMU[@]}"; do
-		[[ ${QEMU[i]} = sed:* ]] || continue
-		"${QEMU[@]:0:i-1}" "${QEMU[@]:i+1}" -nodefaults -nographic \
-			-machine "dumpdtb=$CELL_OUT/dtb" >"$CELL_OUT/qemu.log" 2>&1 ||
-			die "$CELL_cell: no device tree from QEMU: $(tail -n1 "$CELL_OUT/qemu.log")"
-		sed -i "${QEMU[i]#sed:}" "$CELL_OUT/dtb"
-		QEMU[i]=$CELL_OUT/dtb
-	done
-}
-
-edit_dtb
-ACCEL=$(accel)
-# A lockup is told from a slow host by waiting longer than on hardware; what is
-# sure to be one ends the guest, so that nobody waits for the time-out.
-APPEND="$CELL_append oops=panic panic=-1 watchdog_thresh=30 softlockup_panic=1
-	rcupdate.rcu_cpu_stall_timeout=60 hung_task_panic=1 loglevel=8"
+make_qemu "$CELL_OUT/initramfs.cpio"
 # shellcheck disable=SC2054 # the commas are QEMU's
-QEMU+=(-accel "$ACCEL" -nodefaults -nographic -no-reboot
-	-kernel "$CELL_KOUT/$CELL_image" -initrd "$CELL_OUT/initramfs.cpio"
-	-append "${APPEND//[$'\n\t']/ }"
-	-serial "file:$CELL_OUT/console.log"
+QEMU+=(-serial "file:$CELL_OUT/console.log"
 	-device "virtio-serial-$CELL_virtio"
 	-chardev "file,id=result,path=$CELL_OUT/port.log"
 	-device virtserialport,chardev=result,name=result)
-for disk in disk swap; do
-	[ ! -f "$CELL_OUT/$disk.img" ] || QEMU+=(
-		-drive "if=none,id=$disk,format=raw,snapshot=on,file=$CELL_OUT/$disk.img"
-		-device "virtio-blk-$CELL_virtio,drive=$disk")
-done
 
 # timeout(1) makes a process group of its own, so Ctrl-C does not reach it: it
 # is told by us, and passes it on.

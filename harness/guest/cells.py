@@ -10,8 +10,7 @@ in:    cells.ini beside this, CELLS_INI=FILE for another; AS=NAME, the section [
 out:   stdout; a cell has every key, empty where the file has none
 exit:  0; 1 with one line that names the section and the key
 
-The whole file is checked, whichever cell is asked for: a bad line is most likely the
-one just edited.
+All of the file is checked, whichever cell is asked for.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ from pathlib import Path
 
 KEYS = ("cell arch build cross fragments qemu append image virtio suites user timeout "
         "packages proof shows").split()
-LISTS = ("fragments", "qemu", "append", "suites", "user", "packages", "proof")
-# What there is apart from the keys: the section that it inherits.
+LISTS = ("fragments", "qemu", "append", "suites", "user", "packages", "proof",
+         "timeout")  # which is their sum in the end
+# Each kind of section, and the key that names the one that it inherits.
 PARENT = {"machine": "", "cell": "machine", "as": "as"}
 # What a value has to look like, and in a list each word of it.
 NAME = (r"[a-z0-9][a-z0-9_-]*", "a name of small letters, digits, - and _")
@@ -38,7 +38,6 @@ SHAPES = {
     "virtio": (r"(device|pci|ccw)(,[a-z]+=\w+)*", "device, pci or ccw, with properties after it"),
     "proof": (r"\w+(=[^=,]+|>=[0-9]+)?", "KEY=VALUE, KEY>=NUMBER or a test"),
 }
-# What each cell must have, and what it needs to boot.
 REQUIRED = ("arch", "image", "shows")
 TO_BOOT = ("virtio", "timeout")
 
@@ -50,30 +49,20 @@ class Bad(ValueError):
     """A mistake, in one line."""
 
 
-def check(key: str, value: str) -> None:
-    shape, what = SHAPES.get(key, (r".*", ""))
-    for word in value.split() if key in LISTS else [value]:
-        if word and not re.fullmatch(shape, word):
-            raise Bad(f"{key}: '{word}' is not {what}")
-
-
 def apply(cell: Cell, key: str, how: str, value: str) -> None:
     """One line of a section."""
-    value = " ".join(value.split())
-    if how == "=":
-        cell[key] = value
-    elif key == "timeout" and how == "+=":
-        for word in value.split():
-            check(key, word)
-        cell[key] = str(sum(map(int, [cell[key] or "0", *value.split()])))
-    elif key not in LISTS:
+    words = value.split()
+    if how != "=" and key not in LISTS:
         raise Bad(f"{key}: is one value, not words: write {key} = {value}")
-    elif how == "+=":
-        cell[key] = f"{cell[key]} {value}".strip()
-    else:
-        gone = value.split()
-        cell[key] = " ".join(word for word in cell[key].split() if word not in gone)
-    check(key, cell[key])
+    shape, what = SHAPES.get(key, (r"(?s).*", ""))
+    for word in words if key in LISTS else [value]:
+        if word and how != "-=" and not re.fullmatch(shape, word):
+            raise Bad(f"{key}: '{word}' is not {what}")
+    if how == "+=":
+        words = cell[key].split() + words
+    elif how == "-=":
+        words = [word for word in cell[key].split() if word not in words]
+    cell[key] = " ".join(words)
 
 
 def expand(value: str, cell: str) -> str:
@@ -83,25 +72,20 @@ def expand(value: str, cell: str) -> str:
         name, default = match[1], match[2]
         said = cell if name == "CELL" else os.environ.get(name) or default
         if said is None:
-            raise Bad(f"{name}= has to be given")
+            sys.exit(f"error: {name}= has to be given")
         if re.fullmatch(NUMBER[0], default or "") and not re.fullmatch(NUMBER[0], said):
-            sys.exit(f"error: {name}={said}: not {NUMBER[1]}")
+            sys.exit(f"error: {name}={said}: it is not {NUMBER[1]}")
         return said
     return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", one, value)
 
 
 def parse(file: Path) -> Sections:
     """The sections, by kind (machine, cell, as) and name."""
-    ini = configparser.RawConfigParser(
-        delimiters=("=",), comment_prefixes=("#",), default_section="",
-        empty_lines_in_values=False)
+    ini = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",),
+                                       default_section="", empty_lines_in_values=False)
     ini.optionxform = str  # type: ignore[assignment,method-assign]
     try:
         ini.read_string(file.read_text(encoding="utf-8"), file.name)
-    except configparser.DuplicateSectionError as error:
-        raise Bad(f"[{error.section}]: is there twice") from error
-    except configparser.DuplicateOptionError as error:
-        raise Bad(f"[{error.section}]: {error.option}=: is there twice") from error
     except configparser.Error as error:
         raise Bad(" ".join(str(error).split())) from error
     except (OSError, UnicodeError) as error:
@@ -111,13 +95,13 @@ def parse(file: Path) -> Sections:
         kind, _, name = title.partition(" ")
         if kind not in PARENT or not name:
             raise Bad(f"[{title}]: is no [machine NAME], [cell NAME] or [as NAME]")
-        sections[kind, name] = lines = []
+        lines = sections[kind, name] = []
+        lines += [(key, "=", name) for key in ("cell", "build") if kind == "cell"]
         for option, value in ini.items(title):
             key = option.rstrip("+- ")
-            how = option[len(key):].strip() + "="
-            if (key not in KEYS[1:] and key != PARENT[kind]) or how not in ("=", "+=", "-="):
+            lines.append((key, option[len(key):].strip() + "=", value))
+            if key not in (*KEYS[1:], PARENT[kind]) or lines[-1][1] not in ("=", "+=", "-="):
                 raise Bad(f"[{title}]: {option}: there is no such key")
-            lines.append((key, how, value))
     return sections
 
 
@@ -138,46 +122,38 @@ def put_on(sections: Sections, kind: str, name: str, cell: Cell) -> None:
             raise Bad(f"[{' '.join(section)}]: {error}") from error
 
 
-def one_cell(sections: Sections, name: str) -> Cell:
-    cell = dict.fromkeys(KEYS, "") | {"cell": name, "build": name}
+def one_cell(sections: Sections, name: str, also: str = "") -> Cell:
+    """also: with [as ALSO] on top, under a name, and if need be a build, of its own."""
+    cell = dict.fromkeys(KEYS, "")
     put_on(sections, "cell", name, cell)
-    try:
-        check("cell", name)
-        for key in REQUIRED + (TO_BOOT if cell["qemu"] else ()):
-            if not cell[key]:
-                raise Bad(f"{key}: is missing")
-    except Bad as error:
-        raise Bad(f"[cell {name}]: {error}") from error
+    for key in REQUIRED + (TO_BOOT if cell["qemu"] else ()):
+        if not cell[key]:
+            raise Bad(f"[cell {name}]: {key}: is missing")
+    if also:
+        if not cell["qemu"]:
+            sys.exit(f"error: AS={also}: {name} is only built: {cell['shows']}")
+        fragments = cell["fragments"]
+        put_on(sections, "as", also, cell)
+        cell["cell"] += f"-{also}"
+        if cell["fragments"] != fragments:
+            cell["build"] += f"-{also}"
+    cell["timeout"] = str(sum(map(int, cell["timeout"].split())) or "")
     return cell
 
 
-def derive(sections: Sections, cell: Cell, also: str) -> Cell:
-    """The cell with [as ALSO] on top, under a name, and if need be a build, of its own."""
-    if ("as", also) not in sections:
-        known = " ".join(name for kind, name in sections if kind == "as")
-        raise Bad(f"AS={also}: there is no [as {also}], but {known}")
-    if not cell["qemu"]:
-        raise Bad(f"AS={also}: {cell['cell']} is only built: {cell['shows']}")
-    new = dict(cell)
-    put_on(sections, "as", also, new)
-    if new["fragments"] != cell["fragments"]:
-        new["build"] += f"-{also}"
-    return new | {"cell": f"{cell['cell']}-{also}"}
-
-
-def load(file: Path, also: str = "", names: list[str] | None = None) -> dict[str, Cell]:
+def load(file: Path, names: list[str] | None = None, also: str = "") -> dict[str, Cell]:
     """The cells by name, all or those named; also: with that [as NAME] on top."""
     try:
         sections = parse(file)
         cells = {name: one_cell(sections, name) for kind, name in sections if kind == "cell"}
         for name in names or []:
             if name not in cells:
-                what = f"unknown cell '{name}': the known ones are" if name else \
-                    "give CELL=NAME, one of"
-                sys.exit(f"error: {what} {' '.join(cells)}")
-        wanted = {name: cells[name] for name in names or cells}
-        return {name: derive(sections, cell, also) for name, cell in wanted.items()} \
-            if also else wanted
+                what = f"unknown cell '{name}'" if name else "give CELL=NAME"
+                sys.exit(f"error: {what}: the known ones are {' '.join(cells)}")
+        if also and ("as", also) not in sections:
+            known = " ".join(name for kind, name in sections if kind == "as")
+            sys.exit(f"error: AS={also}: the known ones are {known}")
+        return {name: one_cell(sections, name, also) for name in names or cells}
     except Bad as error:
         raise Bad(f"{file}: {error}") from error
 
@@ -188,7 +164,7 @@ def main(args: list[str]) -> None:
         if args == ["names"]:
             print("\n".join(load(file)))
         elif args[:1] == ["get"]:
-            for cell in load(file, os.environ.get("AS", ""), args[1:]).values():
+            for cell in load(file, args[1:], os.environ.get("AS", "")).values():
                 print(*(f"CELL_{key}={shlex.quote(value)}" for key, value in cell.items()))
         else:
             sys.exit("error: usage: cells.py names | get [NAME...]")

@@ -1,54 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
-# shellcheck disable=SC2154 # load_cell sets CELL_*
+# shellcheck shell=bash disable=SC2154,SC2034 # load_cell sets CELL_*, for who sources this
 # The cells; sourced after lib.sh.
 #
-#   load_cell NAME   sets CELL_<key> for each key of cells.ini (CELL_arch, CELL_qemu ...),
-#                    empty where the cell has none, and the folders CELL_SRC (kernel
-#                    source), CELL_KOUT (kernel build) and CELL_OUT (everything else).
-#                    Dies on an unknown cell or a mistake in the file.
+#   load_cell NAME   sets CELL_<key> for each key of cells.ini, empty where the cell has
+#                    none, and the folders CELL_SRC (the tree), CELL_KOUT (kernel build)
+#                    and CELL_OUT (everything else)
 #   cell_names       all names, in the order of the file
 #   lock_kernel      nobody else builds, or drops, the kernel of the cell loaded
 #   changed STAMP DIR... [-FIND-TEST...]   is anything there younger than STAMP?
 #
-# Knobs:
-#   CELLS_INI   another file
-#   AS=NAME     the section [as NAME] on top: the cell is then CELL-NAME, with a kernel
-#               of its own if its fragments are others
-#   TREE        another source
-#   KOUT        another build folder; the rest then goes to a folder beside it,
-#               KOUT.cell, so that the results of the real cell stay
-#   PARTIAL=1   the tree may have only a part of the series: the suites and
-#               selftests that it does not have yet are not expected
+# Knobs: CELLS_INI=FILE another file; AS=NAME the section [as NAME] on top; TREE=DIR another
+# tree; KOUT=DIR another build folder, and KOUT.cell for the rest; PARTIAL=1 the tree has
+# only a part of the stack: suites and selftests that it has not are not expected.
 
-# All cells are read at once: who goes through them has Python started once.
-declare -A CELLS_READ=()
-
-# Without site-packages, which it does not use, Python starts in half the time.
-cells_py()
-{
-	AS=${AS:-} python3 -S -B "$HARNESS/guest/cells.py" "$@"
-}
+declare -A CELLS_READ=()	# all of them at once: Python is started once
 
 cell_names()
 {
-	cells_py names
+	python3 -S -B "$HARNESS/guest/cells.py" names
 }
 
 load_cell()
 {
-	local lines line
+	local lines line get=(env AS="${AS:-}" python3 -S -B "$HARNESS/guest/cells.py" get)
 
-	if [ ${#CELLS_READ[@]} = 0 ] && [ -z "${AS:-}" ]; then
-		lines=$(cells_py get) || exit 1
+	# Before anything is built for it.
+	[[ ${ACCEL:-auto} =~ ^(auto|tcg|kvm)$ ]] || die "ACCEL=$ACCEL: it is auto, tcg or kvm"
+	if [ -z "${AS:-}${CELLS_READ[*]}" ]; then
+		lines=$("${get[@]}") || exit 1
 		while IFS= read -r line; do
 			eval "$line"
-			CELLS_READ[$CELL_cell]=$line
+			CELLS_READ[as/$CELL_cell]=$line
 		done <<<"$lines"
 	fi
-	line=
-	[ -n "${AS:-}" ] || [ -z "$1" ] || line=${CELLS_READ[$1]:-}
-	[ -n "$line" ] || line=$(cells_py get "$1") || exit 1
+	line=${CELLS_READ[as${AS:-}/$1]:-}
+	[ -n "$line" ] || line=$("${get[@]}" "$1") || exit 1
 	eval "$line"
 	cell_folders
 }
@@ -60,50 +46,32 @@ lock_kernel()
 	lock "${name//\//-}"
 }
 
-# A kernel of another base must not be built over one of the default base.
-# shellcheck disable=SC2034 # for those who source this
+# They are used from more than one folder. A kernel of another base must not be built
+# over one of the default base.
 cell_folders()
 {
-	local dir suffix
+	local name lists=("$CELL_suites" "$CELL_user")
 
-	# They are used from more than one folder.
 	[ -z "${TREE:-}" ] || TREE=$(realpath -m "$TREE")
 	[ -z "${KOUT:-}" ] || KOUT=$(realpath -m "$KOUT")
-	dir=$(tree_dir)
-	suffix=${dir#"$BUILD/tree"}
-	CELL_SRC=${TREE:-$dir}
-	CELL_KOUT=${KOUT:-$BUILD/kernel/$CELL_build$suffix}
+	CELL_SRC=${TREE:-$(tree_dir)}
+	CELL_KOUT=${KOUT:-$BUILD/kernel/$CELL_build$(tree_suffix)}
 	CELL_OUT=${KOUT:+$KOUT.cell}
-	CELL_OUT=${CELL_OUT:-$BUILD/cells/$CELL_cell$suffix}
-	[ -z "${PARTIAL:-}" ] || only_what_is_there
-}
-
-only_what_is_there()
-{
-	local name suites=() user=()
-
-	for name in $CELL_suites; do
-		! grep -qsr --include='*.c' "\.name = \"$name\"" \
-			"$CELL_SRC/mm" "$CELL_SRC/lib" || suites+=("$name")
+	CELL_OUT=${CELL_OUT:-$BUILD/cells/$CELL_cell$(tree_suffix)}
+	[ -n "${PARTIAL:-}" ] || return 0
+	CELL_suites='' CELL_user=''
+	for name in ${lists[0]}; do
+		! grep -qsr --include='*.c' "\.name = \"$name\"" "$CELL_SRC"/{mm,lib} ||
+			CELL_suites+="${CELL_suites:+ }$name"
 	done
-	for name in $CELL_user; do
+	for name in ${lists[1]}; do
 		[ ! -f "$CELL_SRC/tools/testing/selftests/mm/$name.c" ] ||
-			user+=("$name")
+			CELL_user+="${CELL_user:+ }$name"
 	done
-	CELL_suites=${suites[*]}
-	CELL_user=${user[*]}
 }
 
 # ctime: it cannot be set back, and renames and deletions show in the folder's.
 changed()
 {
-	local stamp=$1 dirs=()
-
-	shift
-	while [ $# -gt 0 ] && [ "${1:0:1}" != - ]; do
-		dirs+=("$1")
-		shift
-	done
-	[ -n "$(find "${dirs[@]}" -name .git -prune -o \
-		-newercm "$stamp" "$@" -print -quit)" ]
+	[ -n "$(find "${@:2}" ! -name .git -newercm "$1" -print -quit -o -name .git -prune)" ]
 }

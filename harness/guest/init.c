@@ -28,6 +28,8 @@
  * as far as can be seen from here; reading the results and the console is the
  * job of verdict.py.
  *
+ * With a script /shell in the initramfs, that is run instead, on the console.
+ *
  * The machine is left by a reboot, which QEMU is told to take as the end.
  */
 #define _GNU_SOURCE
@@ -40,6 +42,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -50,6 +53,7 @@
 
 #define PORTS	"/sys/class/virtio-ports"
 #define KUNIT	"/sys/kernel/debug/kunit"
+#define SHELL	"/shell"
 #define WORDS	24
 
 static int port = -1;
@@ -304,6 +308,30 @@ static void for_each_line(const char *path, void (*fn)(char *line))
 	fclose(file);
 }
 
+/* A session of its own, with the console as its terminal: for Ctrl-C, and jobs. */
+static void run_shell(void)
+{
+	pid_t pid = fork(), gone;
+
+	if (pid < 0)
+		die("fork");
+	if (!pid) {
+		int console;
+
+		setsid();
+		console = open("/dev/console", O_RDWR);
+		ioctl(console, TIOCSCTTY, 0);
+		for (int fd = 0; fd < 3; fd++)
+			dup2(console, fd);
+		/* Not by its first line, which tinyconfig's kernel does not read. */
+		execl("/bin/busybox", "sh", SHELL, NULL);
+		die("run the shell");
+	}
+	do
+		gone = wait(NULL);
+	while (gone != pid && gone > 0);
+}
+
 static void report_taint(void)
 {
 	char buf[32] = "unknown";
@@ -322,10 +350,15 @@ int main(void)
 	setenv("PATH", "/bin", 1);
 	signal(SIGALRM, on_alarm);
 	mount_all();
-	open_port();
+	if (access(SHELL, F_OK))
+		open_port();
 	mkdir("/mnt", 0755);
 	use_disk("/dev/vda");
 	use_disk("/dev/vdb");
+	if (port < 0) {
+		run_shell();
+		leave();
+	}
 	/* Everything the kernel has to say, on the console. */
 	write_file("/proc/sys/kernel/printk", "8");
 	for_each_line("/suites", report_suite);

@@ -4,13 +4,11 @@
 #
 # in:   the tree (TREE=DIR for another), harness/guest/config/*.config
 # out:  build/kernel/BUILD/ (KOUT=DIR for another), the log in build.log there, and
-#       in .cold-seconds how long it took when there was nothing built before;
-#       more knobs are in cells.sh
+#       in .cold-seconds how long it took when there was nothing built before
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
-# With nothing changed, make is not even called: the stamp file is as old as the
-# beginning of the last good build, and no file that a kernel is built from may be
-# younger.
+# With nothing changed, make is not called: the stamp file is as old as the beginning of
+# the last good build, and no file that a kernel is built from may be younger.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"

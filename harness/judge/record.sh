@@ -41,7 +41,7 @@ tree_id()
 # What the cell shows in words changes no result.
 input_key()
 {
-	local name files=(guest/{init.c,kernel.sh,user.sh,boot.sh} judge/{verdict.py,known-races.tsv})
+	local name files=(guest/{init.c,kernel.sh,user.sh,boot.sh,qemu.sh} judge/{verdict.py,known-races.tsv})
 
 	{
 		echo "${TREE_ID:-$(tree_id)}"

@@ -18,6 +18,10 @@ export PTLOCK_START=${PTLOCK_START:-$(date +%s)}
 
 # A caller's repository (a git hook, say) must not become ours.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_PREFIX
+# Nor must what our make was told (V=1, -k, -j) reach the kernel's.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES
+# Debian has mkfs.ext4 and mkswap there, where not every user looks.
+PATH+=:/usr/sbin:/sbin
 
 export LC_ALL=C.UTF-8
 

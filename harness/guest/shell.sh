@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# shell.sh CELL: a shell in the guest of a cell, with the console as its terminal.
+#
+# in:   SIDE=series (build/tree as it is) or base; SHARE=DIR, copied to /share in the guest,
+#       from where nothing comes back; ACCEL; from a pipe, commands: they are read first,
+#       and the guest ends after the last
+# out:  stdout, the console; build/cells/CELL-shell/; build/busybox/ARCH, Debian's
+# exit: 0 the shell was left; 1 with one line that says why there was none
+#
+# /bin has the selftests of the cell, /mnt its disk. Ctrl-C goes to the guest, Ctrl-A X ends
+# it whatever it does.
+# shellcheck disable=SC2154 # load_cell sets CELL_*
+
+. "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/lib/apt.sh"
+. "$HARNESS/guest/cells.sh"
+. "$HARNESS/guest/qemu.sh"
+
+# busybox ARCH: fetches it, unless it is there. bookworm has none for riscv64.
+busybox()
+{
+	local dir=$BUILD/busybox
+
+	[ ! -x "$dir/$1" ] || return 0
+	scratch "$dir/apt"
+	own_apt "$dir/apt" trixie "$1"
+	say shell "fetching busybox-static for $1"
+	(cd "$dir/apt" && apt-get "${APT_OPTIONS[@]}" update --error-on=any &&
+		apt-get "${APT_OPTIONS[@]}" download "busybox-static:$1") >"$dir/log" 2>&1 </dev/null ||
+		die "cannot fetch Debian's busybox-static for $1: $(tail -n1 "$dir/log")"
+	dpkg-deb --fsys-tarfile "$dir"/apt/busybox-static_*.deb |
+		tar -xO --wildcards '*bin/busybox' | put "$dir/$1"
+	chmod +x "$dir/$1"
+}
+
+# What init runs, where it runs selftests. The terminal here adds the carriage returns.
+shell_script()
+{
+	echo "/bin/busybox --install -s /bin; cd /mnt; stty -onlcr"
+	if [ -n "$PIPED" ]; then
+		echo "exec sh /commands </dev/null"
+	else
+		stty size | sed -E 's/(.*) (.*)/stty rows \1 cols \2/'
+		echo "export PS1='$CELL_cell:\\w# ' TERM=${TERM:-linux}; exec sh"
+	fi
+}
+
+# make_root ARCH: what the cell's own initramfs has not; the kernel unpacks both.
+make_root()
+{
+	local root=$CELL_OUT/shell
+
+	scratch "$root"
+	install -D "$BUILD/busybox/$1" "$root/bin/busybox"
+	shell_script >"$root/shell"
+	[ -z "$PIPED" ] || printf '%s\n' "$COMMANDS" >"$root/commands"
+	[ -z "${SHARE:-}" ] || cp -RL "$SHARE" "$root/share"
+	pack "$root" "$root.cpio"
+	cat "$CELL_OUT/initramfs.cpio" "$root.cpio" | put "$CELL_OUT/with-shell.cpio"
+}
+
+[ $# = 1 ] || die "usage: shell.sh CELL"
+CELL=$1 SIDE=${SIDE:-series} PIPED='' arch=amd64
+[[ $SIDE =~ ^(base|series)$ ]] || die "SIDE=$SIDE: it is base or series"
+if [ -n "${SHARE:-}" ]; then
+	[ -d "$SHARE" ] || die "SHARE=$SHARE: no such folder"
+	[ "$(du -sLm "$SHARE" | cut -f1)" -le 128 ] ||
+		die "SHARE=$SHARE: more than 128 MiB, and the guest has to hold it in memory"
+fi
+export AS=shell
+load_cell "$CELL"
+# What Debian calls the architecture is in the name of the cell's libc.
+[[ ! $CELL_packages =~ libc6-dev-([a-z0-9]+)-cross ]] || arch=${BASH_REMATCH[1]}
+[[ $arch =~ ^(amd64|arm64|armhf|i386|ppc64el|riscv64|s390x)$ ]] ||
+	die "$CELL: no shell: Debian has no busybox-static for $arch"
+[ -t 0 ] || { PIPED=1 && COMMANDS=$(cat); }
+"$HARNESS/gate/deps.sh" "$CELL" </dev/null
+if [ "$SIDE" = base ]; then
+	# shellcheck disable=SC1091 # in turn it reads what is read here
+	. "$HARNESS/prove/pair.sh"
+	the_tree head
+	make_sides '' base
+	side base "$CELL"
+elif [ -z "${TREE:-}" ]; then
+	"$HARNESS/source/tree.sh" >/dev/null </dev/null
+fi
+lock "shell-$CELL_cell"
+"$HARNESS/guest/kernel.sh" "$CELL" </dev/null
+"$HARNESS/guest/user.sh" "$CELL" </dev/null
+busybox "$arch"
+make_root "$arch"
+make_qemu "$CELL_OUT/with-shell.cpio"
+[ -n "$PIPED" ] || note "$CELL, $SIDE, $ACCEL: exit ends it, Ctrl-A X whatever it does"
+printf %s "$CLEAR" >&2
+"${QEMU[@]}" -serial mon:stdio

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+# Packages of Debian's that are not to be installed; sourced after lib.sh.
+#
+#   own_apt DIR SUITE [ARCH]   sets APT_OPTIONS for an apt whose list, state and cache are
+#                              in DIR: what it downloads has a signature of Debian's
+
+# The mirror that this machine's apt gets Debian from. An empty origin: its
+# lists were never fetched, or were removed to save space.
+debian_mirror()
+{
+	# shellcheck disable=SC2016 # apt expands these
+	apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' \
+		'Identifier: Packages' 2>/dev/null |
+		awk -F'|' '$1 == "Debian" && $2 !~ /security/ || $1 == "" && $3 ~ /\/debian\/?$/ {
+			print $3; exit }'
+}
+
+own_apt()
+{
+	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
+
+	need apt-get apt
+	mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
+	mirror=$(debian_mirror)
+	[ -n "$mirror" ] ||
+		die "apt on this machine has no Debian main source to take the mirror from: add one"
+	[ -e "$keyring" ] ||
+		die "$keyring is missing: install the package debian-archive-keyring"
+	echo "deb [signed-by=$keyring] $mirror $2 main" | put "$1/sources.list"
+	APT_OPTIONS=(
+		-o Dir::Etc::sourcelist="$1/sources.list" -o Dir::Etc::sourceparts=-
+		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=-
+		-o Dir::State::lists="$1/lists" -o Dir::Cache="$1/cache"
+		-o Acquire::Languages=none -o Acquire::Retries=2
+		-o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -q
+	)
+	# What is installed here is of no other architecture.
+	[ -z "${3:-}" ] || APT_OPTIONS+=(-o APT::Architecture="$3" -o APT::Architectures::="$3"
+		-o Dir::State::status=/dev/null)
+	# The unprivileged user that apt downloads as may not enter build/.
+	[ "$(id -u)" -ne 0 ] || APT_OPTIONS+=(-o APT::Sandbox::User=root)
+}
