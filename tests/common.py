@@ -61,11 +61,17 @@ HOSTILE = """\
 	gpgsign = true
 """
 
+# Two series; neither needs the other.
+STACK = """\
+# name, needs, list, tree, stable
+lines\t-\tlines@list.invalid\tmm\t-
+last\t-\tlast@list.invalid,list@kernel.invalid\tmm\tstable
+"""
+
 SERIES = """\
 # SPDX-License-Identifier: GPL-2.0
 0001-mm-first-line.patch
 0002-mm-add-a-test.patch # + mm/tests/toy.c mm/tests/.kunitconfig
-0003-mm-last-line.patch
 """
 
 
@@ -145,20 +151,24 @@ class Repo(unittest.TestCase):
         self.patches = self.root / "patches"
         shutil.copytree(ROOT / "harness", self.root / "harness",
                         ignore=shutil.ignore_patterns("__pycache__"))
-        self.write("patches/series", SERIES)
-        self.write("patches/0000-cover-letter.txt", "mm: toy series\n\nWhat it is — all of it.\n")
-        self.store("0001-mm-first-line.patch",
+        self.write("patches/stack", STACK)
+        self.write("patches/lines/series", SERIES)
+        self.write("patches/last/series", "0001-mm-last-line.patch\n")
+        for name in ("lines", "last"):
+            self.write(f"patches/{name}/0000-cover-letter.txt",
+                       f"mm: toy {name}\n\nWhat it is — all of it.\n")
+        self.store("lines/0001-mm-first-line.patch",
                    patch("mm: first line", "mm/memory.c", "line_1", "first", 1))
-        self.store("0002-mm-add-a-test.patch",
+        self.store("lines/0002-mm-add-a-test.patch",
                    patch("mm: add a test", "mm/other.c", "other_20", "twenty", 20))
-        self.store("0003-mm-last-line.patch",
+        self.store("last/0001-mm-last-line.patch",
                    patch("mm: last line", "mm/memory.c", "line_40", "last", 40))
         self.write("mm/tests/toy.c", "// toy\n")
         self.write("mm/tests/.kunitconfig", "CONFIG_KUNIT=y\n")
         (self.tmp / "gitconfig").write_text(HOSTILE)
         self.env = {k: v for k, v in os.environ.items()
                     if not k.startswith("GIT_") and k not in
-                    ("BASE", "LINUX", "EMAIL", "FORCE", "V", "BRANCH", "PTLOCK_START")}
+                    ("BASE", "LINUX", "EMAIL", "FORCE", "V", "BRANCH", "SERIES", "PTLOCK_START")}
         self.env.update(HOME=str(self.tmp), GIT_CONFIG_NOSYSTEM="1",
                         GIT_CONFIG_GLOBAL=str(self.tmp / "gitconfig"),
                         BASE_FILE=str(self.tarball))

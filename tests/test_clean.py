@@ -83,6 +83,53 @@ class Clean(Repo):
         self.git("branch", "-q", "-f", "series", "HEAD~1")
         self.refuses("branch other ")
 
+    def test_stash(self) -> None:
+        self.ok("tree.sh")
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        self.git("stash", "-q")
+        self.refuses("stash")
+        self.git("stash", "drop", "-q")
+        self.ok("clean.sh", "all")
+
+    def test_detached_head(self) -> None:
+        self.ok("tree.sh")
+        self.git("checkout", "-q", "--detach")
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        self.git("commit", "-qam", "mm: work")
+        self.refuses("HEAD of", "build/tree has commits", self.git("log", "-1", "--format=%h"))
+
+    def test_in_a_rebase(self) -> None:
+        """Stopped before its first commit: the work is in files of its own."""
+        self.ok("tree.sh")
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        self.env["GIT_SEQUENCE_EDITOR"] = "sed -i s/^pick/edit/"
+        self.git("rebase", "-q", "--autostash", "-i", "HEAD~2")
+        self.assertEqual(self.git("status", "--porcelain"), "")
+        self.refuses("rebase")
+
+    def test_tag(self) -> None:
+        self.ok("tree.sh")
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        self.git("commit", "-qam", "mm: work")
+        self.git("tag", "keep")
+        self.git("reset", "-q", "--hard", "HEAD~1")
+        self.refuses("keep")
+
+    def test_work_tree_of_the_users(self) -> None:
+        self.ok("tree.sh")
+        mine = self.tmp / "mine"
+        self.git("worktree", "add", "-q", "--detach", str(mine))
+        (mine / "mm/memory.c").write_text("int work;\n")
+        self.refuses(str(mine), "uncommitted")
+
+    def test_git_cannot_tell(self) -> None:
+        self.ok("tree.sh")
+        (self.tree / "mm/memory.c").write_text("int work;\n")
+        error = self.fails("clean.sh", "all", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+        self.assertRegex(error, "build/tree belongs to")
+        (self.tree / ".git").unlink()
+        self.refuses("build/tree is no git tree")
+
     def test_refreshed_commits_are_no_work(self) -> None:
         self.ok("tree.sh")
         (self.tree / "mm/other.c").write_text(
@@ -93,7 +140,7 @@ class Clean(Repo):
 
     def test_series_that_was_changed_is_no_work(self) -> None:
         self.ok("tree.sh")
-        self.store("0003-mm-last-line.patch",
+        self.store("last/0001-mm-last-line.patch",
                    patch("mm: last line", "mm/memory.c", "line_40", "final", 40))
         self.ok("clean.sh", "all")
 

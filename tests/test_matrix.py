@@ -170,7 +170,7 @@ class Local(Toy):
             init.write("/* changed */\n")
         self.again("init.c changed")
         self.again("another accelerator", ACCEL="tcg")
-        self.store("0003-mm-last-line.patch",
+        self.store("last/0001-mm-last-line.patch",
                    patch("mm: last line", "mm/memory.c", "line_40", "final", 40))
         self.again("the series changed")
         (self.tree / "mm/memory.c").write_text("int edited;\n")

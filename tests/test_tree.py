@@ -9,7 +9,7 @@ import time
 import unittest
 from pathlib import Path
 
-from common import KERNEL, Repo, patch, write_tar
+from common import KERNEL, STACK, Repo, patch, write_tar
 
 
 class Compose(Repo):
@@ -54,7 +54,7 @@ class Compose(Repo):
     def test_only_what_differs_is_rewritten(self) -> None:
         self.ok("tree.sh")
         before = {f: f.stat().st_mtime_ns for f in self.tree.rglob("*") if f.is_file()}
-        self.store("0003-mm-last-line.patch",
+        self.store("last/0001-mm-last-line.patch",
                    patch("mm: last line", "mm/memory.c", "line_40", "final", 40))
         self.ok("tree.sh")
         changed = {str(f.relative_to(self.tree)) for f, t in before.items()
@@ -97,68 +97,68 @@ class BadInput(Repo):
         self.before = self.git("rev-parse", "HEAD")
 
     def test_patch_does_not_apply(self) -> None:
-        self.store("0003-mm-last-line.patch",
+        self.store("last/0001-mm-last-line.patch",
                    patch("mm: last line", "mm/memory.c", "line_39", "last", 40))
         stored = self.snapshot()
-        self.refused("0003-mm-last-line.patch", "mm/memory.c", "@@ -37,4 +37,4 @@",
+        self.refused("last/0001-mm-last-line.patch", "mm/memory.c", "@@ -37,4 +37,4 @@",
                      "Linux 7.3.4")
         self.assertEqual(self.snapshot(), stored)
 
     def test_patch_of_a_file_that_is_not_there(self) -> None:
-        self.store("0003-mm-last-line.patch",
+        self.store("last/0001-mm-last-line.patch",
                    patch("mm: last line", "mm/gone.c", "line_40", "last", 40))
-        self.refused("0003-mm-last-line.patch", "mm/gone.c")
+        self.refused("last/0001-mm-last-line.patch", "mm/gone.c")
 
     def test_damaged_patch(self) -> None:
-        self.store("0003-mm-last-line.patch",
+        self.store("last/0001-mm-last-line.patch",
                    patch("mm: last line", "mm/memory.c", "line_40", "last", 40)[:-30])
-        self.refused("0003-mm-last-line.patch")
+        self.refused("last/0001-mm-last-line.patch")
 
     def test_malformed_series_line(self) -> None:
         for bad in ("0003-mm-last-line.patch mm/tests/toy.c", "0003-mm-last-line.patch #mm/x",
                     "0003-mm-last-line.patch # +", "last line", " 0003-mm-last-line.patch"):
             with self.subTest(bad):
-                self.write("patches/series", "# order\n0001-mm-first-line.patch\n" + bad + "\n")
-                self.refused("patches/series:3", bad.strip())
+                self.write("patches/lines/series", "# order\n0001-mm-first-line.patch\n" + bad + "\n")
+                self.refused("patches/lines/series:3", bad.strip())
 
     def test_series_names_a_patch_that_is_not_there(self) -> None:
-        self.write("patches/series", "0009-none.patch\n")
-        self.refused("patches/series:1", "0009-none.patch")
+        self.write("patches/lines/series", "0009-none.patch\n")
+        self.refused("patches/lines/series:1", "0009-none.patch")
 
     def test_patch_listed_twice(self) -> None:
-        self.write("patches/series", "0001-mm-first-line.patch\n" * 2)
-        self.refused("patches/series:2", "twice")
+        self.write("patches/lines/series", "0001-mm-first-line.patch\n" * 2)
+        self.refused("patches/lines/series:2", "twice")
 
     def test_patch_not_listed(self) -> None:
-        self.store("0004-more.patch", patch("mm: more", "mm/other.c", "other_1", "one", 1))
+        self.store("lines/0004-more.patch", patch("mm: more", "mm/other.c", "other_1", "one", 1))
         self.refused("0004-more.patch", "not listed")
 
     def test_empty_series(self) -> None:
-        self.write("patches/series", "# nothing\n")
-        self.refused("patches/series", "no patch")
+        self.write("patches/lines/series", "# nothing\n")
+        self.refused("patches/lines/series", "no patch")
 
     def test_missing_added_file(self) -> None:
         (self.root / "mm/tests/toy.c").unlink()
-        self.refused("patches/series:3", "mm/tests/toy.c", "no such file")
+        self.refused("patches/lines/series:3", "mm/tests/toy.c", "no such file")
 
     def test_added_file_that_the_base_has(self) -> None:
         self.write("mm/other.c", "// mine\n")
-        self.write("patches/series", (self.patches / "series").read_text()
+        self.write("patches/lines/series", (self.patches / "lines/series").read_text()
                    .replace("mm/tests/toy.c", "mm/other.c"))
         self.refused("0002-mm-add-a-test.patch", "mm/other.c", "already in")
 
     def test_added_file_outside(self) -> None:
         for path in ("../x", "harness/lib/lib.sh", "/etc/passwd", "mm/./tests/toy.c"):
             with self.subTest(path):
-                self.write("patches/series", "0001-mm-first-line.patch\n"
+                self.write("patches/lines/series", "0001-mm-first-line.patch\n"
                            f"0002-mm-add-a-test.patch # + {path}\n")
-                self.refused("patches/series:2", path)
+                self.refused("patches/lines/series:2", path)
 
     def test_patch_without_subject_or_separator(self) -> None:
-        text = (self.patches / "0001-mm-first-line.patch").read_text()
-        self.store("0001-mm-first-line.patch", text.replace("Subject: ", "Title: "))
+        text = (self.patches / "lines/0001-mm-first-line.patch").read_text()
+        self.store("lines/0001-mm-first-line.patch", text.replace("Subject: ", "Title: "))
         self.refused("0001-mm-first-line.patch:1", "Subject")
-        self.store("0001-mm-first-line.patch", text.replace("\n---\n", "\n\n"))
+        self.store("lines/0001-mm-first-line.patch", text.replace("\n---\n", "\n\n"))
         self.refused("0001-mm-first-line.patch", "---")
 
     def test_local_work_is_not_dropped(self) -> None:
@@ -177,10 +177,12 @@ class BadInput(Repo):
         self.assertEqual((self.tree / "mm/tests/toy.c").read_text(), "// changed\n")
 
     def test_bad_arguments(self) -> None:
-        for script in ("base.sh", "compose.sh", "tree.sh", "refresh.sh", "series.sh",
+        for script in ("base.sh", "tree.sh", "refresh.sh", "series.sh",
                        "apply.sh", "lint.sh", "bisect.sh"):
             with self.subTest(script):
                 self.assertIn(script, self.fails(script, "nonsense"))
+        self.assertIn("compose.sh", self.fails("compose.sh", "lines", "last"))
+        self.assertIn("SERIES=nonsense", self.fails("compose.sh", "nonsense"))
         self.assertIn("BASE=x.y", self.fails("tree.sh", BASE="x.y"))
         self.assertIn("no such directory", self.fails("tree.sh", LINUX="/nonexistent"))
         self.assertIn("not a Linux source tree", self.fails("tree.sh", LINUX=str(self.tmp)))
@@ -214,8 +216,8 @@ class Refresh(Repo):
         # The toy patches lack the index line; from then on nothing changes.
         self.ok("refresh.sh")
         stored, head = self.snapshot(), self.git("rev-parse", "HEAD")
-        self.assertEqual(set(stored) & {"mm/tests/toy.c", "patches/0003-mm-last-line.patch"},
-                         {"mm/tests/toy.c", "patches/0003-mm-last-line.patch"})
+        self.assertEqual(set(stored) & {"mm/tests/toy.c", "patches/last/0001-mm-last-line.patch"},
+                         {"mm/tests/toy.c", "patches/last/0001-mm-last-line.patch"})
         self.ok("refresh.sh")
         self.assertEqual(self.snapshot(), stored)
         shutil.rmtree(self.root / "build")
@@ -227,26 +229,31 @@ class Refresh(Repo):
     def test_format(self) -> None:
         """The user's diff and format settings are hostile, see common.py."""
         self.ok("refresh.sh")
-        self.assertRegex((self.patches / "0002-mm-add-a-test.patch").read_text(),
+        self.assertRegex((self.patches / "lines/0002-mm-add-a-test.patch").read_text(),
                          r"\ASubject: mm: add a test\n\nThe body of it — with a dash\.\n\n---\n"
                          r"diff --git a/mm/other\.c b/mm/other\.c\n"
                          r"index [0-9a-f]{12}\.\.[0-9a-f]{12} 100644\n"
                          r"--- a/mm/other\.c\n\+\+\+ b/mm/other\.c\n"
                          r"@@ -17,7 \+17,7 @@.*\n(.*\n){8}\Z")
-        self.assertEqual((self.patches / "series").read_text().splitlines()[2],
+        self.assertEqual((self.patches / "lines/series").read_text().splitlines()[2],
                          "0002-mm-add-a-test.patch # + mm/tests/.kunitconfig mm/tests/toy.c")
 
     def test_new_changed_and_dropped_commits(self) -> None:
         self.git("reset", "-q", "--hard", "HEAD~2")
         self.commit("Documentation/mm/toy.rst", "Toy\n", "Documentation: a toy\n\nBody.\n\n  x\n")
         self.commit("mm/other.c", "// all new\n", "mm: other, rewritten: one, two")
+        # Its line is the author's: nothing goes away without him.
+        self.refused("of series last", "remove its line from patches/stack")
+        self.write("patches/stack", STACK.rpartition("last")[0].rpartition("last")[0])
         self.ok("refresh.sh")
-        self.assertEqual(sorted(p.name for p in self.patches.iterdir()), [
+        self.assertEqual([p.name for p in (self.patches / "last").iterdir()],
+                         ["0000-cover-letter.txt"])
+        self.assertEqual(sorted(p.name for p in (self.patches / "lines").iterdir()), [
             "0000-cover-letter.txt", "0001-mm-first-line.patch", "0002-Documentation-a-toy.patch",
             "0003-mm-other-rewritten-one-two.patch", "series"])
-        self.assertEqual((self.patches / "0002-Documentation-a-toy.patch").read_text(),
+        self.assertEqual((self.patches / "lines/0002-Documentation-a-toy.patch").read_text(),
                          "Subject: Documentation: a toy\n\nBody.\n\n  x\n\n---\n")
-        self.assertEqual((self.patches / "series").read_text(),
+        self.assertEqual((self.patches / "lines/series").read_text(),
                          "# SPDX-License-Identifier: GPL-2.0\n0001-mm-first-line.patch\n"
                          "0002-Documentation-a-toy.patch # + Documentation/mm/toy.rst\n"
                          "0003-mm-other-rewritten-one-two.patch\n")
@@ -266,7 +273,10 @@ class Refresh(Repo):
         self.assertIn("100755", self.git("ls-tree", "HEAD", "tools/run.sh"))
 
     def test_later_edit_of_an_added_file(self) -> None:
-        self.commit("mm/tests/toy.c", "// edited\n")
+        last = self.git("rev-parse", "HEAD")
+        self.git("reset", "-q", "--hard", "HEAD~1")
+        self.commit("mm/tests/toy.c", "// edited\n", "mm: more\n\nSeries: lines")
+        self.git("cherry-pick", last)
         self.refused("mm/tests/toy.c", "squash")
 
     def test_merge(self) -> None:
@@ -307,62 +317,444 @@ class Refresh(Repo):
         self.refused("harness/x")
 
 
+class Stack(Repo):
+    """Several series: what belongs to which, and in what order."""
+    imported = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ok("tree.sh")
+        self.ok("refresh.sh")
+
+    refused = Refresh.refused
+    commit = Refresh.commit
+
+    def series_of(self) -> dict[str, str]:
+        """Subject: series, as the tree has it."""
+        lines = self.git("log", "--reverse", "--format=%s|%(trailers:key=Series,valueonly,"
+                         "separator=%x2C)", "base/7.3..").splitlines()
+        return dict(line.split("|") for line in lines)
+
+    def reword(self, rev: str, old: str, new: str) -> None:
+        """Replaces OLD in the message of REV, and what follows comes again."""
+        later = self.git("rev-list", "--reverse", f"{rev}..HEAD").split()
+        self.git("checkout", "-q", "-B", "series", rev)
+        message = self.git("log", "-1", "--format=%B")
+        self.git("commit", "-q", "--amend", "-m", message.replace(old, new))
+        for commit in later:
+            self.git("cherry-pick", commit)
+
+    def test_trailers_are_in_the_tree_only(self) -> None:
+        self.assertEqual(self.series_of(), {"mm: first line": "lines", "mm: add a test": "lines",
+                                            "mm: last line": "last"})
+        for path, text in self.snapshot().items():
+            if path.endswith(".patch") and path.startswith("patches"):
+                self.assertNotIn(b"Series:", text, path)
+        for series, count in (("all", 3), ("lines", 2), ("last", 1)):
+            base, start, tip = self.ok("compose.sh", series).split()
+            self.assertEqual(base, start)
+            self.assertEqual(self.git("rev-list", "--count", f"{start}..{tip}"), str(count))
+            self.assertNotIn("Series:", self.git("log", tip))
+        self.assertEqual(self.ok("compose.sh").split()[2], self.git("rev-parse", "HEAD"))
+
+    def test_start_is_after_what_it_needs(self) -> None:
+        self.write("patches/stack", STACK.replace("last\t-", "last\tlines"))
+        base, start, tip = self.ok("compose.sh", SERIES="last").split()
+        self.assertEqual(self.git("rev-list", "--count", f"{base}..{start}"), "2")
+        self.assertEqual(self.git("rev-parse", f"{tip}~1"), start)
+        before = time.monotonic()
+        self.assertEqual(self.run_script("compose.sh", "last").stderr, "")
+        self.assertLess(time.monotonic() - before, 5)
+
+    def test_needs_more_than_it_says(self) -> None:
+        self.store("last/0001-mm-last-line.patch",
+                   patch("mm: last line", "mm/other.c", "other_20", "last", 20)
+                   .replace("-int other_20", "-int twenty"))
+        self.ok("compose.sh", "all")
+        self.assertRegex(self.fails("compose.sh", "last"),
+                         "last/0001.*patches/stack says that last needs: mm/other.c")
+
+    def test_trailers_of_its_own(self) -> None:
+        """Fixes: and Link: and the line of the series are one block, and come back."""
+        message = ("mm: fix it\n\nBody.\n\nFixes: 0123456789ab (\"mm: x\")\n"
+                   "Link: https://x.invalid/")
+        self.commit("mm/other.c", "// fixed\n", message)
+        self.ok("refresh.sh")
+        stored = (self.patches / "last/0002-mm-fix-it.patch").read_text()
+        self.assertTrue(stored.startswith(f"Subject: {message}\n\n---\n"), stored)
+        self.assertTrue(self.git("log", "-1", "--format=%B").endswith("invalid/\nSeries: last"))
+        for body in ("", "One line.", "A list:\n\n  x: y", "Note: of what\nthere is."):
+            with self.subTest(body):
+                self.git("commit", "-q", "--amend", "-m", f"mm: fix it\n\n{body}".strip())
+                self.ok("refresh.sh")
+                stored = self.snapshot()
+                self.assertIn(f"Subject: mm: fix it\n\n{body}".strip() + "\n\n---\n",
+                              stored["patches/last/0002-mm-fix-it.patch"].decode())
+                self.assertEqual(self.git("log", "-1", "--format=%(trailers:key=Series,valueonly)"),
+                                 "last")
+                self.ok("refresh.sh")
+                self.assertEqual(self.snapshot(), stored)
+
+    def test_across_the_border(self) -> None:
+        self.reword("HEAD~1", "Series: lines", "Series: last")
+        self.ok("refresh.sh")
+        self.assertEqual(sorted(p.name for p in self.patches.rglob("0*.patch")),
+                         ["0001-mm-add-a-test.patch", "0001-mm-first-line.patch",
+                          "0002-mm-last-line.patch"])
+        self.assertIn("0001-mm-add-a-test.patch # + ", (self.patches / "last/series").read_text())
+
+    def test_new_series(self) -> None:
+        """One line in the stack, and commits that name it; without a cover letter."""
+        self.write("patches/stack", STACK + "more\tlast\tx@y.invalid\tmm\t-\n")
+        self.assertRegex(self.fails("compose.sh"), "patches/more/series: no such file.*refresh")
+        self.commit("mm/third.c", "// third\n", "mm: third\n\nWhy.\n\nSeries: more")
+        self.ok("refresh.sh")
+        self.assertEqual((self.patches / "more/series").read_text(),
+                         "0001-mm-third.patch # + mm/third.c\n")
+        self.assertEqual(self.run_script("tree.sh").stderr, "")
+        self.assertIn("more/0000-cover-letter.txt is missing", self.fails("series.sh", SERIES="more"))
+
+    def test_later_series_edits_what_an_earlier_adds(self) -> None:
+        self.commit("mm/tests/.kunitconfig", "CONFIG_KUNIT=y\nCONFIG_MORE=y\n")
+        self.ok("refresh.sh")
+        self.assertEqual((self.root / "mm/tests/.kunitconfig").read_text(), "CONFIG_KUNIT=y\n")
+        self.assertIn("+CONFIG_MORE=y", (self.patches / "last/0002-mm-more.patch").read_text())
+        stored = self.snapshot()
+        shutil.rmtree(self.tree)
+        self.ok("tree.sh")
+        self.assertIn("CONFIG_MORE", (self.tree / "mm/tests/.kunitconfig").read_text())
+        self.ok("refresh.sh")
+        self.assertEqual(self.snapshot(), stored)
+
+    def test_without_a_line(self) -> None:
+        self.commit("mm/other.c", "// on top\n")
+        self.ok("refresh.sh")
+        self.assertEqual(self.series_of()["mm: more"], "last")
+        self.reword("HEAD~3", "Series: lines", "")
+        self.ok("refresh.sh")
+        self.assertEqual(self.series_of()["mm: first line"], "lines")
+        # Between two series, it may be of either.
+        self.reword("HEAD~2", "Series: lines", "")
+        self.refused("mm: add a test", "of lines or of last", "Series: lines", "rebase -i")
+
+    def test_wrong_lines(self) -> None:
+        head = self.git("rev-parse", "HEAD")
+        for rev, new, words in (
+                ("HEAD", "Series: none", ("mm: last line", "none", "patches/stack")),
+                ("HEAD", "Series: last\nSeries: lines", ("mm: last line", "several")),
+                ("HEAD~2", "Series: last", ("mm: add a test", "of lines", "after one of last"))):
+            with self.subTest(new):
+                old = "Series: last" if rev == "HEAD" else "Series: lines"
+                self.reword(rev, old, new)
+                self.refused(*words)
+                self.git("checkout", "-q", "-B", "series", head)
+        self.reword("HEAD", "Series: last", "Series: lines")
+        self.refused("of series last", "remove its line")
+
+    def test_wrong_stack(self) -> None:
+        for line, words in (("more\t-\tx@y.invalid\tmm", ("more",)),
+                            ("more last x@y.invalid mm -", ("more",)),
+                            ("more\tnone\tx@y.invalid\tmm\t-", ("more needs none",)),
+                            ("all\t-\tx@y.invalid\tmm\t-", ("all",)),
+                            ("last\t-\tx@y.invalid\tmm\t-", ("twice",))):
+            with self.subTest(line):
+                self.write("patches/stack", STACK + line + "\n")
+                error = self.fails("compose.sh")
+                for word in ("patches/stack:4", *words):
+                    self.assertIn(word, error)
+        self.write("patches/stack", STACK.replace("last\t-", "last\tmore"))
+        self.assertIn("patches/stack:3", self.fails("compose.sh"))
+        self.write("patches/stack", STACK.rpartition("last")[0].rpartition("last")[0])
+        self.assertIn("patches/last: in no line", self.fails("compose.sh"))
+        (self.patches / "stack").unlink()
+        self.assertIn("patches/stack", self.fails("compose.sh"))
+
+
+class NothingIsLost(Repo):
+    """Work on one side is never written over by the other."""
+    imported = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ok("tree.sh")
+        self.ok("refresh.sh")
+        memory = self.tree / "mm/memory.c"
+        memory.write_text(memory.read_text().replace("line_20", "mine"))
+        self.git("commit", "-qam", "mm: mine")
+
+    refused = Refresh.refused
+
+    def test_edits_of_the_repository(self) -> None:
+        """Of a patch, of an added file, of the order; a file that was not there."""
+        first = "patches/lines/0001-mm-first-line.patch"
+        for path in (first, "mm/tests/toy.c", "patches/lines/series",
+                     "patches/last/0002-mm-mine.patch", "patches/last/0009-mm-other.patch"):
+            with self.subTest(path):
+                file = self.root / path
+                text = file.read_text() if file.exists() else None
+                file.write_text((text or "") + "// theirs\n")
+                self.refused(path, "make tree")
+                if text is None:
+                    file.unlink()
+                else:
+                    file.write_text(text)
+        text = (self.root / first).read_text()
+        (self.root / first).write_text(text.replace("Subject: ", "Subject: their "))
+        self.assertIn("git stash", self.fails("tree.sh"))
+        self.ok("refresh.sh", FORCE="1")
+        self.assertEqual((self.root / first).read_text(), text)
+
+    def test_series_file_keeps_its_comment(self) -> None:
+        file = self.patches / "lines/series"
+        file.write_text("# one more\n" + file.read_text())
+        self.ok("refresh.sh")
+        self.assertTrue(file.read_text().startswith("# one more\n"))
+
+    def test_cut_short(self) -> None:
+        """As if it was killed when half of it was stored."""
+        before, sums = self.snapshot(), self.git("rev-parse", "refs/sums/series")
+        self.ok("refresh.sh")
+        after = self.snapshot()
+        self.git("update-ref", "refs/sums/series", sums)
+        (self.root / "patches/last/series").write_bytes(before["patches/last/series"])
+        self.ok("refresh.sh")
+        self.assertEqual(self.snapshot(), after)
+
+    def test_tree_of_somebody_else(self) -> None:
+        for name in ("tree.sh", "refresh.sh"):
+            error = self.fails(name, GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+            self.assertRegex(error, "build/tree belongs to .* and you are .*chown")
+            self.assertNotIn("remove", error)
+
+    def test_tree_without_its_git(self) -> None:
+        """git must not find the repository around it."""
+        self.git("init", "-q", cwd=self.root)
+        self.git("commit", "-q", "--allow-empty", "-m", "outer", cwd=self.root)
+        (self.tree / ".git").rename(self.tmp / ".git")
+        for name in ("tree.sh", "refresh.sh"):
+            self.assertRegex(self.fails(name), "build/tree is no git tree: .*move it away")
+        self.assertTrue((self.tree / "mm/memory.c").exists())
+
+    def test_base_of_another_version(self) -> None:
+        error = self.fails("base.sh", BASE="7.2")
+        self.assertRegex(error, r"Linux 7\.3\.4, not 7\.2.*BASE=")
+        self.assertEqual(self.git("tag"), "base/7.3")
+        self.assertEqual(self.git("for-each-ref", "refs/import"), "")
+
+    def put(self, script: str) -> int:
+        text = f'. "{self.root}/harness/lib/lib.sh"; half() {{ echo half; false; echo more; }}\n'
+        return subprocess.run(["bash", "-c", text + script, str(self.root / "harness/lib/x")],
+                              env=self.env, check=False).returncode
+
+    def test_put(self) -> None:
+        file = self.tmp / "file"
+        for way in ("{}", "{} || exit", "if ! {}; then exit 1; fi"):
+            with self.subTest(way):
+                file.write_text("old\n")
+                self.assertEqual(self.put(way.format(f"put {file} bash -c 'echo half; exit 1'")), 1)
+                self.assertEqual(file.read_text(), "old\n")
+        self.assertEqual(self.put(f"put {file} half"), 1)
+        self.assertEqual(file.read_text(), "old\n")
+        self.assertEqual(self.put(f"put {file} echo 'a  b'; echo c | put {file}2"), 0)
+        self.assertEqual(file.read_text(), "a  b\n")
+        self.assertEqual((self.tmp / "file2").read_text(), "c\n")
+
+
+class TheTree(Repo):
+    """the_tree: which tree is a command about?"""
+    imported = True
+
+    def asked(self, what: str, **env: str) -> tuple[str, str]:
+        script = f'. "{self.root}/harness/lib/lib.sh"; the_tree {what}; echo "$TREE_REV"'
+        done = subprocess.run(["bash", "-c", script, str(self.root / "harness/lib/x")],
+                              env=self.env | env, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+        self.assertEqual(len(said), 1, done.stderr)
+        return done.stdout.strip(), said[0]
+
+    def test_work_head_patches(self) -> None:
+        clean, said = self.asked("work")
+        self.assertEqual(clean, self.git("rev-parse", "HEAD"))
+        self.assertRegex(said, r"^tree: \S+build/tree at \w+ \(mm: last line\)$")
+        self.assertEqual(self.asked("patches")[0], clean)
+        (self.tree / "mm/new.c").write_text("int added;\n")
+        (self.tree / "mm/memory.c").write_text("int edited;\n")
+        rev, said = self.asked("work")
+        self.assertIn("with the uncommitted mm/memory.c mm/new.c", said)
+        self.assertEqual(self.git("show", f"{rev}:mm/new.c"), "int added;")
+        self.assertEqual(self.git("show", f"{rev}:mm/memory.c"), "int edited;")
+        self.assertEqual(self.asked("work")[0], rev, "it is the same commit again")
+        self.assertEqual(len(self.git("status", "--porcelain").splitlines()), 2)
+        rev, said = self.asked("head")
+        self.assertEqual(rev, clean)
+        self.assertIn("without the uncommitted mm/memory.c mm/new.c", said)
+        rev, said = self.asked("patches")
+        self.assertEqual(rev, clean)
+        self.assertRegex(said, "what patches/ give on Linux 7.3.4.*has uncommitted changes, left out")
+
+
+class Typed(Repo):
+    """What is typed wrongly, or cannot work, is said at once."""
+
+    def test_linux_and_base(self) -> None:
+        self.assertIn("only one", self.fails("tree.sh", LINUX=str(self.user_tree()), BASE="7.3"))
+
+    def test_percent_in_linux(self) -> None:
+        user = self.user_tree().rename(self.tmp / "x%41%20y")
+        self.ok("tree.sh", LINUX=str(user))
+
+    def test_blobless_clone(self) -> None:
+        user, clone = self.user_tree(), self.tmp / "clone"
+        self.git("config", "uploadpack.allowFilter", "true", cwd=user)
+        self.git("-c", "core.autocrlf=false", "clone", "-q", "--filter=blob:none", "--sparse",
+                 f"file://{user}", str(clone), cwd=self.tmp)
+        self.ok("tree.sh", LINUX=str(clone))
+        self.assertTrue((self.root / "build/tree-linux/mm/other.c").exists())
+
+    def test_old_git(self) -> None:
+        self.shim("git", "echo git version 2.30.2\n")
+        self.assertRegex(self.fails("base.sh"), r"git 2\.30\.2 is too old: 2\.\d+ ")
+
+    def test_path_of_the_repository(self) -> None:
+        for name in ("a b", "a:b"):
+            root = self.root.rename(self.tmp / name)
+            done = subprocess.run([str(root / "harness/source/base.sh")], env=self.env, text=True,
+                                  capture_output=True, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"{root}: move the repository", done.stderr)
+            self.assertFalse((root / "build").exists())
+            root.rename(self.root)
+
+    def test_second_user(self) -> None:
+        self.ok("base.sh")
+        build = self.root / "build"
+        for folder, mode in ((build / "base.git", 0o555), (build, 0o555)):
+            os.chmod(folder, mode)
+            command = [str(self.root / "harness/source/base.sh")]
+            if os.geteuid() == 0:
+                os.chmod(self.tmp, 0o755)
+                command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
+            done = subprocess.run(command, env=self.env, text=True, capture_output=True, check=False)
+            os.chmod(folder, 0o755)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, r"^error: cannot write there: \S+/build\S* belongs to "
+                                          r"\w+, and you are \w+: run as")
+            self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_disk_is_blamed_only_when_it_is_full(self) -> None:
+        self.ok("tree.sh")
+        shutil.rmtree(self.tree)
+        branch = self.root / "build/base.git/refs/heads/series.lock"
+        branch.write_text("")
+        error = self.fails("tree.sh")
+        self.assertRegex(error, "cannot check out the tree: .*series.lock")
+        self.assertNotIn("disk", error)
+
+
 class Posting(Repo):
     imported = True
 
     def test_series(self) -> None:
-        out = Path(self.ok("series.sh", "V=2"))
+        done = self.run_script("series.sh", "V=2", SERIES="lines")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        out = Path(done.stdout.strip())
+        self.assertEqual(out, self.root / "build/post/lines")
+        self.assertIn(f"git send-email {out}\n", done.stderr)
         names = sorted(p.name for p in out.iterdir())
-        self.assertEqual(names, ["0000-cover-letter.patch", "0001-mm-first-line.patch",
-                                 "0002-mm-add-a-test.patch", "0003-mm-last-line.patch"])
+        self.assertEqual(names, ["v2-0000-cover-letter.patch", "v2-0001-mm-first-line.patch",
+                                 "v2-0002-mm-add-a-test.patch"])
         cover = (out / names[0]).read_text()
-        for text in ("Subject: [PATCH v2 0/3] mm: toy series\n", "What it is — all of it.",
-                     "Based on: Linux 7.3.4 (", "base-commit: ", "Cc: list@kernel.invalid",
-                     "From: Jane Doe <jane@doe.invalid>", "4 files changed"):
+        for text in ("Subject: [PATCH v2 0/2] mm: toy lines\n", "What it is — all of it.",
+                     "Based on: Linux 7.3.4 (", "base-commit: ", "To: lines@list.invalid",
+                     "list@kernel.invalid", "From: Jane Doe <jane@doe.invalid>",
+                     "Content-Type: text/plain; charset=UTF-8", "4 files changed"):
             self.assertIn(text, cover)
         mail = (out / names[1]).read_text()
-        for text in ("Subject: [PATCH v2 1/3] mm: first line\n", "Cc: list@kernel.invalid\n",
+        for text in ("Subject: [PATCH v2 1/2] mm: first line\n", "list@kernel.invalid",
+                     "A Maintainer <a@kernel.invalid>",
                      "\n\nSigned-off-by: Jane Doe <jane@doe.invalid>\n---\n",
                      "1 file changed"):
             self.assertIn(text, mail)
         self.assertEqual(mail.count("Signed-off-by"), 1)
+        self.assertNotIn("Series:", cover + mail)
         self.assertNotIn("spoiled", mail.lower())
         # As a receiver does it.
         self.git("checkout", "-q", "--detach", "base/7.3")
         self.git("-c", "core.autocrlf=false", "-c", "apply.whitespace=warn", "am", "-q",
                  *(str(out / n) for n in names[1:]))
         self.assertEqual(self.git("rev-parse", "HEAD^{tree}"),
-                         self.git("rev-parse", "series^{tree}"))
+                         self.git("rev-parse", "series~1^{tree}"))
         self.assertEqual(self.git("worktree", "list").count("\n"), 1)
+        self.assertEqual(self.git("branch", "--format=%(refname)", "--list", "post/*"), "")
+
+    def test_what_a_series_needs(self) -> None:
+        """It is named by patch id; a series that needs nothing names nothing."""
+        self.ok("tree.sh")
+        self.write("patches/stack", STACK.replace("last\t-", "last\tlines"))
+        needs = sorted(self.git("diff-tree", "-p", rev) for rev in ("HEAD~1", "HEAD~2"))
+        ids = {subprocess.run(["git", "patch-id", "--stable"], input=text, text=True, env=self.env,
+                              capture_output=True, check=True).stdout.split()[0] for text in needs}
+        out = Path(self.ok("series.sh", SERIES="last"))
+        cover = (out / "0000-cover-letter.patch").read_text()
+        self.assertEqual({line.split()[1] for line in cover.splitlines()
+                          if line.startswith("prerequisite-patch-id: ")}, ids)
+        self.assertIn("[PATCH 0/1] mm: toy last\n", cover)
+        self.assertRegex(cover, r"To: last@list\.invalid,\s+list@kernel\.invalid\n")
+        self.write("patches/stack", STACK)
+        cover = (Path(self.ok("series.sh", SERIES="last")) / "0000-cover-letter.patch").read_text()
+        self.assertNotIn("prerequisite", cover)
+
+    def test_cover_letter_alone_has_an_umlaut(self) -> None:
+        self.store("last/0001-mm-last-line.patch",
+                   patch("mm: last line", "mm/memory.c", "line_40", "last", 40).replace("—", "-"))
+        mails = Path(self.ok("series.sh", SERIES="last"))
+        cover = (mails / "0000-cover-letter.patch").read_text()
+        self.assertEqual(cover.count("Content-Type: text/plain; charset=UTF-8\n"), 1)
+
+    def test_which_series(self) -> None:
+        for args in ({}, {"SERIES": "none"}, {"SERIES": "all"}):
+            self.assertIn("lines last", self.fails("series.sh", **args))
+
+    def test_all_of_them_for_lint(self) -> None:
+        out = self.ok("series.sh", SERIES="all", NOSIGN="1", OUT=str(self.tmp / "out"))
+        self.assertEqual(out, str(self.tmp / "out"))
+        mails = {str(p.relative_to(out)) for p in Path(out).rglob("*.patch")}
+        self.assertEqual(mails, {"lines/0000-cover-letter.patch", "last/0000-cover-letter.patch",
+                                 "lines/0001-mm-first-line.patch", "lines/0002-mm-add-a-test.patch",
+                                 "last/0001-mm-last-line.patch"})
+        text = "".join((Path(out) / name).read_text() for name in mails)
+        self.assertNotRegex(text, "(?m)^(Signed-off-by|To|Cc):")
 
     def test_send_email_accepts(self) -> None:
-        out = Path(self.ok("series.sh"))
+        out = Path(self.ok("series.sh", SERIES="lines"))
         probe = subprocess.run(["git", "send-email", "-h"], capture_output=True, text=True,
                                env=self.env, check=False)
         if "Mail::Address" in probe.stderr or "not a git command" in probe.stderr:
             self.skipTest("git send-email does not run here: install git-email, libmailtools-perl")
         done = self.git("send-email", "--dry-run", "--confirm=never", "--to=x@y.invalid",
                         *(str(p) for p in sorted(out.iterdir())))
-        self.assertEqual(done.count("Result: OK"), 4)
+        self.assertEqual(done.count("Result: OK"), 3)
 
     def test_without_identity(self) -> None:
         (self.tmp / "gitconfig").write_text("")
         self.ok("tree.sh")
-        self.assertIn("user.name", self.fails("series.sh"))
-        self.assertFalse((self.root / "build/series").exists())
+        self.assertIn("user.name", self.fails("series.sh", SERIES="lines"))
+        self.assertFalse((self.root / "build/post").exists())
 
     def test_bad_input(self) -> None:
         self.ok("tree.sh")
-        self.assertIn("V=x", self.fails("series.sh", "V=x"))
-        (self.patches / "0000-cover-letter.txt").write_text("subject\nno blank line\n")
-        self.assertIn("0000-cover-letter.txt", self.fails("series.sh"))
-        (self.patches / "0000-cover-letter.txt").unlink()
-        self.assertIn("0000-cover-letter.txt", self.fails("series.sh"))
+        self.assertIn("V=x", self.fails("series.sh", "V=x", SERIES="lines"))
+        cover = self.patches / "lines/0000-cover-letter.txt"
+        cover.write_text("subject\nno blank line\n")
+        self.assertIn("lines/0000-cover-letter.txt", self.fails("series.sh", SERIES="lines"))
+        cover.unlink()
+        self.assertIn("lines/0000-cover-letter.txt", self.fails("series.sh", SERIES="lines"))
 
     def test_tree_with_more_than_patches(self) -> None:
         self.ok("tree.sh")
         (self.tree / "mm/other.c").write_text("")
-        self.assertIn("make refresh", self.fails("series.sh"))
+        self.assertIn("make refresh", self.fails("series.sh", SERIES="lines"))
 
 
 class UserTree(Repo):
@@ -413,15 +805,26 @@ class UserTree(Repo):
         self.ok("apply.sh", LINUX=str(user))
         after = self.state(user)
         self.assertEqual(after[1:], (head, files))
-        self.assertEqual({line for line in after[0].splitlines() if "ptlock-series" not in line},
+        self.assertEqual({line for line in after[0].splitlines() if "ptlock-stack" not in line},
                          set(refs.splitlines()))
-        self.assertEqual(self.git("rev-parse", "ptlock-series~3", cwd=user),
+        self.assertEqual(self.git("rev-parse", "ptlock-stack~3", cwd=user),
                          self.git("rev-parse", "HEAD", cwd=user))
         self.git("fsck", "--strict", cwd=user)
         self.assertFalse((user / ".git/shallow").exists())
-        self.assertIn("int first;", self.git("show", "ptlock-series:mm/memory.c", cwd=user))
-        self.assertIn("ptlock-series already", self.fails("apply.sh", LINUX=str(user)))
+        self.assertIn("int first;", self.git("show", "ptlock-stack:mm/memory.c", cwd=user))
+        self.assertIn("ptlock-stack already", self.fails("apply.sh", LINUX=str(user)))
         self.ok("apply.sh", LINUX=str(user), BRANCH="another")
+        self.assertNotIn("Series:", self.git("log", "another", cwd=user))
+
+    def test_apply_one_series(self) -> None:
+        user = self.user_tree()
+        self.ok("apply.sh", LINUX=str(user), SERIES="last")
+        self.assertEqual(self.git("log", "--format=%s", "HEAD..last", cwd=user), "mm: last line")
+        self.write("patches/stack", STACK.replace("last\t-", "last\tlines"))
+        self.ok("apply.sh", LINUX=str(user), SERIES="last", BRANCH="more")
+        self.assertEqual(self.git("log", "--format=%s", "HEAD..more", cwd=user).splitlines(),
+                         ["mm: last line", "mm: add a test", "mm: first line"])
+        self.assertIn("lines last", self.fails("apply.sh", LINUX=str(user), SERIES="none"))
 
     def test_apply_conflict(self) -> None:
         user = self.user_tree()
@@ -429,7 +832,7 @@ class UserTree(Repo):
         self.git("commit", "-qam", "theirs", cwd=user)
         before = self.state(user)
         line = self.fails("apply.sh", LINUX=str(user))
-        for word in ("0003-mm-last-line.patch", "mm/memory.c", "@@ -37,4 +37,4 @@"):
+        for word in ("last/0001-mm-last-line.patch", "mm/memory.c", "@@ -37,4 +37,4 @@"):
             self.assertIn(word, line)
         self.assertEqual(self.state(user), before)
 

@@ -88,7 +88,7 @@ class List(unittest.TestCase):
         for line in lines():
             if line[4] != "-":
                 self.assertEqual(
-                    len(list((ROOT / "patches").glob(f"{int(line[4]):04}-*"))), 1)
+                    len(list((ROOT / "patches").glob(f"*/{int(line[4]):04}-*"))), 1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 #
 # in:   nothing: everything but the base and the trees to work in; all: those as well
 # out:  less of build/; on stdout what went, and how much it was
-# exit: 0; 1 when something runs there, or a tree has work that patches/ does not have
+# exit: 0; 1 when something runs there, or a tree has work that patches/ does not have,
+#       or git cannot tell
 #
 # FORCE=1 removes the trees whatever there is in them.
 
@@ -12,6 +13,8 @@
 
 KEEP=(! -name base.git ! -name apt ! -name tree ! -name 'tree-*'
 	! -name 'compose-*.stamp' ! -name '.lock-*')
+# What was composed is no work, nor is a base.
+STORED=(--not --glob='refs/checkedout/*' --glob='refs/composed/*' --glob='refs/tags/base/*')
 
 # Who works there has a lock.
 nobody_works()
@@ -24,20 +27,49 @@ nobody_works()
 	done
 }
 
-# Commits may be on any branch, in any tree of base.git.
+# keep WHAT ADVICE
+keep()
+{
+	die "$1 that patches/ does not have: $2, or FORCE=1"
+}
+
+# no_work_in DIR: also in a rebase, which keeps some of it in files.
+no_work_in()
+{
+	local TREE=$1 work state
+
+	need_tree
+	work=$(tgit status --porcelain) || die "git cannot tell what was changed in $1"
+	[ -z "$work" ] || keep "$1 has uncommitted changes" "commit and make refresh"
+	state=$(tgit rev-parse --absolute-git-dir)
+	[ -z "$(find "$state" -maxdepth 1 -name 'rebase-*' -print -quit)" ] ||
+		keep "$1 is in the middle of a rebase, with commits" "finish it"
+	work=$(tgit log -1 --format=%h HEAD "${STORED[@]}" --branches) || die "git cannot read the commits of $1"
+	[ -z "$work" ] || keep "HEAD of $1 has commits ($work)" "put a branch on them"
+}
+
+# The trees, and what else of the user's is on base.git; scripts make theirs below other
+# folders of build/. Commits may be on any branch.
 no_work()
 {
-	local dir branch
+	local dir others='' branch
 
-	for dir in tree tree-*; do
-		[ -z "$(pgit -C "$dir" status --porcelain 2>/dev/null | head -n 1)" ] ||
-			die "build/$dir has uncommitted changes: commit and make refresh, or FORCE=1"
-	done
+	[ ! -d base.git ] || others=$(bgit worktree list --porcelain) ||
+		die "git cannot tell about build/base.git"
+	while IFS= read -r dir; do
+		case $dir in
+		"$BUILD"/tree | "$BUILD"/tree-*) ;;
+		"$BUILD"/*) continue ;;
+		esac
+		[ ! -e "$dir" ] || no_work_in "$dir"
+	done < <(printf '%s\n' "$BUILD"/tree "$BUILD"/tree-*; sed -n 's/^worktree //p' <<<"$others")
 	[ -d base.git ] || return 0
-	branch=$(bgit log -1 --source --format=%S --branches --not \
-		--glob='refs/checkedout/*' --glob='refs/composed/*' --tags)
+	branch=$(bgit log -1 --source --format=%S --branches --tags "${STORED[@]}") ||
+		die "git cannot tell about build/base.git"
 	[ -z "$branch" ] ||
-		die "the branch ${branch#refs/heads/} of build/base.git has commits that patches/ does not have: make refresh first, or FORCE=1"
+		keep "the branch ${branch#refs/heads/} of build/base.git has commits" "make refresh first"
+	! bgit rev-parse -q --verify refs/stash >/dev/null ||
+		keep "build/tree has a stash (git -C build/tree stash list)" "git stash pop"
 }
 
 # drop FILE...: the large ones by name.

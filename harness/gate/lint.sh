@@ -34,11 +34,6 @@ check()
 	fi
 }
 
-tgit()
-{
-	pgit -C "$TREE" "$@"
-}
-
 # Files that the series touches, those matching the pattern $1.
 touched()
 {
@@ -57,29 +52,34 @@ unlisted()
 {
 	comm -23 \
 		<(repo_files | grep / | grep -vE '^(patches|harness|tests|build|\.[^/]*)/' | sort) \
-		<(sed -nE 's/^[^ #]+\.patch # \+ //p' "$PATCHES/series" | tr ' ' '\n' | sort) |
-		sed 's/$/: in no line of patches\/series/'
+		<(sed -nE 's/^[^ #]+\.patch # \+ //p' "$PATCHES"/*/series | tr ' ' '\n' | sort) |
+		sed 's/$/: in no line of a series file/'
 }
 
 mail_series()
 {
-	NOSIGN=1 OUT=$OUT/series "$HARNESS/post/series.sh" 2>&1 >/dev/null | grep '^error' || true
+	NOSIGN=1 SERIES=all OUT=$OUT/series "$HARNESS/post/series.sh" 2>&1 >/dev/null | grep '^error' || true
 	[ -d "$OUT/series" ]
 }
 
-# quilt pushes patches/ as they are. It wants at least one edit in each patch.
+# quilt pushes each series as it is on what it needs. It wants at least one edit in each
+# patch.
 quilt_push()
 {
-	local files log=$OUT/quilt.out
+	local name files log=$OUT/quilt.out
 
 	need quilt quilt
-	rm -rf "$OUT/quilt"
-	mkdir "$OUT/quilt"
-	mapfile -t files < <(tgit diff --name-only --no-renames --diff-filter=a "$BASE_REV" "$TIP")
-	[ ${#files[@]} -eq 0 ] ||
-		tgit archive "$BASE_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
-	(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES quilt --quiltrc - push -a) >"$log" 2>&1 ||
-		tail -n 2 "$log"
+	read_stack
+	for name in "${STACK[@]}"; do
+		composed "$name"
+		rm -rf "$OUT/quilt"
+		mkdir "$OUT/quilt"
+		mapfile -t files < <(bgit diff --name-only --no-renames --diff-filter=a "$START_REV" "$TIP_REV")
+		[ ${#files[@]} -eq 0 ] ||
+			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
+		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$name quilt --quiltrc - push -a) >"$log" 2>&1 ||
+			tail -n 2 "$log"
+	done
 }
 
 # Commit ids of the kernel's history are not in an imported base, so checkpatch
@@ -195,8 +195,7 @@ kernel_doc()
 
 no_tags()
 {
-	! grep -nE '^(Signed-off|Reviewed|Acked|Tested|Co-developed)-by:' \
-		"$PATCHES"/*.patch "$PATCHES"/*.txt
+	! grep -rnE '^(Signed-off|Reviewed|Acked|Tested|Co-developed)-by:' "$PATCHES"
 }
 
 shell_check()
@@ -307,14 +306,12 @@ coccicheck()
 
 main()
 {
-	local rev
-
 	[ $# -eq 0 ] || die "lint.sh takes no arguments; LINT_SLOW=1 adds sparse, W=1, coccicheck"
 	lock lint
 	scratch_logs
 	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
-	rev=$("$HARNESS/source/compose.sh")
-	BASE_REV=${rev% *} TIP=${rev#* }
+	composed
+	TIP=$TIP_REV
 	check series unlisted
 	check git-am mail_series
 	check quilt quilt_push

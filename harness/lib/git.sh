@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
-# Bases, trees and git; sourced by lib.sh.
+# Bases, the stack, trees and git; sourced by lib.sh.
 #
 # The knobs BASE (default 7.3) and LINUX (a kernel tree of the user's) select what
 # the stack is put on.
@@ -8,7 +8,25 @@
 PATCHES=$ROOT/patches
 BASE_GIT=$BUILD/base.git
 DEFAULT_BASE=7.3
-export BASE=${BASE:-$DEFAULT_BASE}
+
+[[ $ROOT != *[[:space:]:]* ]] ||
+	die "the kernel cannot be built in $ROOT: move the repository to a path without spaces and colons"
+[ -z "${LINUX:-}" ] || [ -z "${BASE:-}" ] ||
+	die "LINUX=$LINUX and BASE=$BASE: the stack goes on one of them, give only one"
+[ -n "${LINUX:-}" ] || BASE=${BASE:-$DEFAULT_BASE}
+export BASE=${BASE:-}
+
+# A tree in build/ that lost its .git must not be taken for this repository.
+export GIT_CEILING_DIRECTORIES=$BUILD${GIT_CEILING_DIRECTORIES:+:$GIT_CEILING_DIRECTORIES}
+
+# owner PATH: the advice when PATH is another user's.
+owner()
+{
+	echo "$1 belongs to $(stat -c %U "$1"), and you are $(id -un): run as $(stat -c %U "$1"), or make it yours (sudo chown -R $(id -un) $BUILD)"
+}
+
+FOREIGN=$(find "$BUILD" -maxdepth 1 ! -type l ! -writable -print -quit 2>/dev/null) || true
+[ -z "$FOREIGN" ] || die "cannot write there: $(owner "$FOREIGN")"
 
 # base_name: what BASE and LINUX select: 7.3, 7.2, linux (the user's own).
 base_name()
@@ -43,6 +61,47 @@ tree_branch()
 	echo "series$(tree_suffix)"
 }
 
+# read_stack: patches/stack becomes STACK (names in order) and, by name, NEEDS and LIST.
+read_stack()
+{
+	local name needs list tree stable number=0 word where
+
+	STACK=()
+	declare -gA NEEDS=() LIST=()
+	[ -f "$PATCHES/stack" ] || die "patches/stack: no such file"
+	while IFS=$'\t' read -r name needs list tree stable || [ -n "$name" ]; do
+		number=$((number + 1))
+		where=patches/stack:$number
+		[[ -n $name && $name != '#'* ]] || continue
+		[[ $name =~ ^[a-z0-9][a-z0-9-]*$ && $name != all && $name != stack &&
+		   -n $needs && -n $list && -n $tree && $stable =~ ^(stable|-)$ ]] ||
+			die "$where: not 'name needs list tree stable|-' with tabs between: $name"
+		[ -z "${LIST[$name]:-}" ] || die "$where: $name is listed twice"
+		for word in ${needs//,/ }; do
+			[ "$word" = - ] || [ -n "${LIST[$word]:-}" ] ||
+				die "$where: $name needs $word, which is in no line above"
+		done
+		STACK+=("$name")
+		NEEDS[$name]=${needs//,/ } LIST[$name]=$list
+	done <"$PATCHES/stack"
+	[ ${#STACK[@]} -gt 0 ] || die "patches/stack: lists no series"
+}
+
+# with_needs NAME: it and what it needs, in the order of the stack.
+with_needs()
+{
+	local i name all=" $1 "
+
+	[ -n "${LIST[$1]:-}" ] || die "SERIES=$1: not in patches/stack, which has ${STACK[*]}"
+	for ((i = ${#STACK[@]} - 1; i >= 0; i--)); do
+		name=${STACK[i]}
+		[[ $all != *" $name "* ]] || all+="${NEEDS[$name]} "
+	done
+	for name in "${STACK[@]}"; do
+		[[ $all != *" $name "* ]] || echo "$name"
+	done
+}
+
 # pgit ARG...: git as if there were no configuration of the user's, so that
 # what it writes does not depend on whose machine it runs on.
 pgit()
@@ -59,20 +118,127 @@ bgit()
 	pgit --git-dir="$BASE_GIT" "$@"
 }
 
+# tgit ARG...: pgit in the tree.
+tgit()
+{
+	pgit -C "${TREE:-$(tree_dir)}" "$@"
+}
+
+# need_tree: the tree is one that git can tell about, or why not.
+need_tree()
+{
+	local dir=${TREE:-$(tree_dir)} why
+
+	[ -e "$dir" ] || die "$dir is not there: make tree composes it"
+	why=$(tgit rev-parse --verify HEAD 2>&1 >/dev/null) && return
+	[[ $why != *'dubious ownership'* ]] || die "git refuses it: $(owner "$dir")"
+	die "$dir is no git tree: git --git-dir=$BASE_GIT worktree repair $dir may help; else move it away, there may be work in it"
+}
+
+# tree_work [TIP]: what the tree has that patches/ do not; nothing when there is none.
+# At TIP, a run before this one was cut short.
+tree_work()
+{
+	local head status
+
+	head=$(tgit rev-parse HEAD)
+	status=$(tgit status --porcelain) || die "git cannot tell what was changed in ${TREE:-$(tree_dir)}"
+	if [ "$head" != "$(bgit rev-parse -q --verify "refs/checkedout/$(tree_branch)")" ] &&
+	   [ "$head" != "${1:-}" ]; then
+		echo "has commits that patches/ does not have"
+	elif [ -n "$status" ]; then
+		echo "has uncommitted changes"
+	fi
+}
+
+# composed [SERIES]: sets BASE_REV, START_REV and TIP_REV: the base, where the series
+# begins, its tip. Without SERIES, the whole stack, as it is in the tree.
+composed()
+{
+	local revs
+
+	revs=$(SERIES=${1:-} "$HARNESS/source/compose.sh") || exit 1
+	read -r BASE_REV START_REV TIP_REV <<<"$revs"
+}
+
+# checked_out TIP SUMS: the tree is at TIP, which was composed from what SUMS names.
+checked_out()
+{
+	bgit update-ref "refs/sums/$(tree_branch)" "$2"
+	bgit update-ref "refs/checkedout/$(tree_branch)" "$1"
+}
+
+# sums_of TIP: those of the whole stack that compose.sh made TIP from.
+sums_of()
+{
+	local sums tip
+
+	read -r sums _ tip <"$BUILD/compose-$(base_name).stamp"
+	[ "$tip" = "$1" ] || die "patches/ changed meanwhile: run again"
+	echo "$sums"
+}
+
+# the_tree work|head|patches: says which tree the command is about, and sets TREE_REV:
+# the tree as it is, with what is not committed; its last commit; what patches/ give.
+the_tree()
+{
+	local dir=${TREE:-$(tree_dir)} text edits
+
+	if [ "$1" = patches ]; then
+		composed ""
+		TREE_REV=$TIP_REV
+		edits=$([ ! -d "$dir" ] || tree_work "$TIP_REV")
+		text="what patches/ give on $(bgit log -1 --format=%s "$BASE_REV")${edits:+ ($dir $edits, left out)}"
+	else
+		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" -q >/dev/null
+		need_tree
+		TREE_REV=$(tgit rev-parse HEAD)
+		edits=$(tgit status --porcelain | sed 's/^...//' | xargs)
+		text="$dir at $(tgit log -1 --format='%h (%s)')${edits:+, with the uncommitted $edits}"
+		[ "$1" != head ] || text=${text/, with the/, without the}
+		[ "$1" = head ] || [ -z "$edits" ] || TREE_REV=$(variant "$TREE_REV" work_tree "$dir")
+	fi
+	note "tree: $text"
+}
+
+# work_tree DIR: for variant: the index gets the files as they are there.
+work_tree()
+{
+	cp "$(pgit -C "$1" rev-parse --absolute-git-dir)/index" "$GIT_INDEX_FILE"
+	pgit -C "$1" add -A
+}
+
+# full: is the disk?
+full()
+{
+	[ "$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')" -lt 20 ]
+}
+
+# reason LOG: why something failed: the disk, or the last line of its log that tells.
+reason()
+{
+	if full; then
+		echo "the disk of $BUILD is full, make room and run again"
+	else
+		grep -aiE 'error|fatal|E:|no space|cannot|failed|denied' "$1" | tail -n 1 |
+			sed -E 's/^(E|fatal|error): *//' | cut -c-300 | grep . || echo "see $1"
+	fi
+}
+
 # walk_tree REV [DIR]: a work tree for walking over commits, put on REV with only
 # the files that differ rewritten; prints its directory.
 walk_tree()
 {
-	local dir=${2:-$BUILD/walk-tree}
+	local dir=${2:-$BUILD/walk-tree} log=$BUILD/base.log
 
 	if pgit -C "$dir" rev-parse -q --verify HEAD >/dev/null 2>&1; then
-		pgit -C "$dir" checkout -q -f --detach "$1"
+		pgit -C "$dir" checkout -q -f --detach "$1" 2>"$log"
 	else
 		rm -rf "$dir"
 		bgit worktree prune
 		need_space 2500 "checking out a second kernel tree"
-		bgit -c checkout.workers="$JOBS" worktree add -q -f --detach "$dir" "$1" >&2
-	fi || die "cannot check out $1 in $dir (disk full?)"
+		bgit -c checkout.workers="$JOBS" worktree add -q -f --detach "$dir" "$1" >"$log" 2>&1
+	fi || die "cannot check out $1 in $dir: $(reason "$log")"
 	echo "$dir"
 }
 

@@ -108,17 +108,30 @@ scratch()
 	at_exit rm -rf "$1"
 }
 
-# put FILE: stdin becomes FILE whole, or not at all.
+# put FILE CMD ARG...: what CMD prints becomes FILE whole, or not at all when CMD fails.
+# Without CMD it is stdin: for what cannot fail halfway, as a pipe does not tell.
 put()
 {
-	cat >"$1.new" || die "cannot write $1: is the disk full?"
-	mv -f "$1.new" "$1"
+	local file=$1 status=0
+
+	shift
+	[ $# -gt 0 ] || set -- cat
+	"$@" >"$file.new"
+	# Reached with a failure where errexit does not count.
+	status=$?
+	[ "$status" = 0 ] || return "$status"
+	mv -f "$file.new" "$file"
+}
+
+archive()
+{
+	(cd "$1" && find . | sort | cpio -o -H newc --quiet -R 0:0)
 }
 
 # pack FOLDER FILE: the folder, as root's, becomes an initramfs.
 pack()
 {
-	(cd "$1" && find . | sort | cpio -o -H newc --quiet -R 0:0) | put "$2"
+	put "$2" archive "$1"
 }
 
 # need_space MIB WHAT: fail early rather than with a full disk.

@@ -1,17 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Put the series on a new branch in a git tree of the user's.
+# Put a series, and what it needs, on a new branch in a git tree of the user's.
 #
-# usage: LINUX=DIR [BRANCH=NAME] harness/post/apply.sh     (NAME: ptlock-series)
+# usage: LINUX=DIR [SERIES=NAME] [BRANCH=NAME] harness/post/apply.sh
 #
-# The branch starts at DIR's HEAD. DIR's files, index and current branch stay as
-# they are: the commits are made in build/base.git, and only their objects and
-# the new ref go to DIR.
+# Without SERIES (or with SERIES=all), that is the whole stack. The branch is called as
+# the series, or ptlock-stack, and starts at DIR's HEAD. DIR's files, index and current
+# branch stay as they are: the commits are made in build/base.git, and only their objects
+# and the new ref go to DIR.
 # Exit code: 0, or 1 with one line (patch, file, hunk) and no branch made.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
-BRANCH=${BRANCH:-ptlock-series}
+SERIES=${SERIES:-all}
+[ "$SERIES" != all ] || BRANCH=${BRANCH:-ptlock-stack}
+BRANCH=${BRANCH:-$SERIES}
 
 dgit()
 {
@@ -24,36 +27,27 @@ check_input()
 	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
 	LINUX=$(cd "$LINUX" && pwd -P)
 	[ "$(dgit rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ] ||
-		die "LINUX=$LINUX: not the top of a git tree (for a plain directory use quilt with patches/)"
+		die "LINUX=$LINUX: not the top of a git tree (for a plain directory use quilt with patches/SERIES)"
 	dgit check-ref-format --branch "$BRANCH" >/dev/null 2>&1 ||
 		die "BRANCH=$BRANCH: not a name for a branch"
 	! dgit rev-parse -q --verify "refs/heads/$BRANCH" >/dev/null ||
 		die "$LINUX has a branch $BRANCH already: delete it or give BRANCH=NAME"
 	identity "$LINUX" || identity "$ROOT" ||
 		die "no identity to commit with: git config user.name and user.email first"
-	export GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL
+	export LINUX GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL
 }
 
-main()
+[ $# -eq 0 ] || die "apply.sh takes no arguments, but LINUX=DIR, SERIES=NAME and BRANCH=NAME"
+check_input
+composed "$SERIES"
+[ "$(dgit rev-parse HEAD)" = "$BASE_REV" ] ||
+	die "HEAD of $LINUX moved while the series was composed: run again"
 {
-	local rev base tip
-
-	[ $# -eq 0 ] || die "apply.sh takes no arguments, but LINUX=DIR and BRANCH=NAME"
-	check_input
-	export LINUX
-	rev=$("$HARNESS/source/compose.sh")
-	base=${rev% *} tip=${rev#* }
-	[ "$(dgit rev-parse HEAD)" = "$base" ] ||
-		die "HEAD of $LINUX moved while the series was composed: run again"
-	{
-		printf '%s\n^%s\n' "$tip" "$base" |
-			bgit pack-objects -q --revs --stdout |
-			dgit unpack-objects -q &&
-			dgit update-ref "refs/heads/$BRANCH" "$tip" ""
-	} >"$BUILD/apply.log" 2>&1 ||
-		die "cannot put branch $BRANCH into $LINUX: $(tail -n 1 "$BUILD/apply.log")"
-	note "branch $BRANCH in $LINUX has $(dgit rev-list --count "$base..$tip") patches on $(dgit log -1 --format='%h (%s)' "$base")"
-	note "to work on it: git -C $LINUX checkout $BRANCH"
-}
-
-main "$@"
+	printf '%s\n^%s\n' "$TIP_REV" "$BASE_REV" |
+		bgit pack-objects -q --revs --stdout |
+		dgit unpack-objects -q &&
+		dgit update-ref "refs/heads/$BRANCH" "$TIP_REV" ""
+} >"$BUILD/apply.log" 2>&1 ||
+	die "cannot put branch $BRANCH into $LINUX: $(reason "$BUILD/apply.log")"
+note "branch $BRANCH in $LINUX has $(dgit rev-list --count "$BASE_REV..$TIP_REV") patches on $(dgit log -1 --format='%h (%s)' "$BASE_REV")"
+note "to work on it: git -C $LINUX checkout $BRANCH"

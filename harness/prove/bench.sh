@@ -64,6 +64,12 @@ measure()
 		"$CELL_OUT/port.log"
 }
 
+measure_both()
+{
+	measure base "$1"
+	measure series "$1"
+}
+
 bench_cell()
 {
 	local name
@@ -72,12 +78,10 @@ bench_cell()
 		side "$name" "$1"
 		"$HARNESS/guest/kernel.sh" "$CELL"
 	done
-	for name in base series; do
-		measure "$name" "$1"
-	done | put "$OUT/$1.tsv"
-	"$TREE/scripts/bloat-o-meter" -p "$HARNESS/prove/bench/" \
-		"$OUT"/{base,series}/kernel/"$1"/vmlinux |
-		put "$OUT/$1.size"
+	rm -f "$OUT/$1.size"
+	put "$OUT/$1.tsv" measure_both "$1"
+	put "$OUT/$1.size" "$TREE/scripts/bloat-o-meter" -p "$HARNESS/prove/bench/" \
+		"$OUT"/{base,series}/kernel/"$1"/vmlinux
 }
 
 make_trees()
@@ -85,8 +89,8 @@ make_trees()
 	local rev
 
 	"$HARNESS/source/tree.sh" >/dev/null
-	rev=$("$HARNESS/source/compose.sh" | cut -d' ' -f1)
-	rev=$(variant "$rev" add_suite pmd "$rev")
+	composed
+	rev=$(variant "$BASE_REV" add_suite pmd "$BASE_REV")
 	walk_tree "$rev" "$OUT/base/tree" >/dev/null
 	rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
 	rev=$(variant "$rev" add_suite pte "$rev")

@@ -64,7 +64,7 @@ step()
 
 main()
 {
-	local rev commits cell i row result title table=
+	local commits cell i row result title table=
 
 	[ $# -eq 0 ] || die "bisect.sh takes no arguments, but CELLS=\"…\", ALL=1, BOOT=\"…\" and AGAIN=1"
 	[ -z "${ALL:-}" ] || CELLS=$(all_cells | paste -sd' ')
@@ -77,8 +77,8 @@ main()
 	rm -f "$OUT"/*.log
 	[ -z "${AGAIN:-}" ] || rm -f "$DONE"
 	touch "$DONE"
-	rev=$("$HARNESS/source/compose.sh")
-	mapfile -t commits < <(bgit rev-list --reverse "${rev% *}..${rev#* }")
+	composed
+	mapfile -t commits < <(bgit rev-list --reverse "$START_REV..$TIP_REV")
 	for i in "${!commits[@]}"; do
 		title=$(bgit log -1 --format=%s "${commits[i]}")
 		walk_tree "${commits[i]}" "$OUT/tree" >/dev/null

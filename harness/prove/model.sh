@@ -123,7 +123,7 @@ check()
 	search "$must" "${macros[@]}"
 	found=$(verdict)
 	if [ -e trail.out ]; then
-		readable | put "$OUT/$name.trace"
+		put "$OUT/$name.trace" readable
 		steps=" ($(grep -c '^ *[0-9]' "$OUT/$name.trace" || true) steps)"
 	fi
 	states=$(number 'states, stored') transitions=$(number transitions)

@@ -196,8 +196,8 @@ lock regress
 mkdir -p "$OUT"
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 "$HARNESS/source/tree.sh" >/dev/null
-REV=$("$HARNESS/source/compose.sh")
-walk_tree "${REV% *}" "$OUT/base-tree" >/dev/null
+composed
+walk_tree "$BASE_REV" "$OUT/base-tree" >/dev/null
 walk_tree "$(pgit -C "$(tree_dir)" rev-parse HEAD)" "$OUT/patched-tree" >/dev/null
 export AS=regress
 for cell in "${CELLS[@]}"; do

@@ -68,9 +68,10 @@ make_trees()
 	local name rev
 
 	"$HARNESS/source/tree.sh" >/dev/null
+	composed
 	for name in "${SIDES[@]}"; do
 		rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
-		[ "$name" != base ] || rev=$("$HARNESS/source/compose.sh" | cut -d' ' -f1)
+		[ "$name" != base ] || rev=$BASE_REV
 		rev=$(variant "$rev" widen ${MUTANT:+"$MUTANT"})
 		walk_tree "$rev" "$OUT/$name/tree" >/dev/null
 	done

@@ -57,9 +57,8 @@ base_file()
 
 pack_files()
 {
-	tar -C "$ROOT" --sort=name --owner=0 --group=0 --exclude=./build \
-		--exclude=./.git --exclude=__pycache__ -cf - . |
-		put "$HOSTS_OUT/files.tar"
+	put "$HOSTS_OUT/files.tar" tar -C "$ROOT" --sort=name --owner=0 --group=0 \
+		--exclude=./build --exclude=./.git --exclude=__pycache__ -cf - .
 }
 
 # host_setup BASE_FILE: the shell command that a host runs, in HOST_DIR; it prints
@@ -74,7 +73,7 @@ host_setup()
 		export BASE=$BASE BASE_FILE=$1 &&
 		harness/gate/deps.sh >&2 &&
 		rev=\$(harness/source/compose.sh) &&
-		git --git-dir=build/base.git rev-parse "\${rev#* }^{tree}"
+		git --git-dir=build/base.git rev-parse "\${rev##* }^{tree}"
 	EOF
 }
 

@@ -71,12 +71,10 @@ make_room()
 # Which tree is it? On hosts, it is that of patches/.
 find_tree()
 {
-	local rev
-
 	if [ -n "${HOSTS:-}" ]; then
 		HOSTS=$(realpath "$HOSTS")
-		rev=$("$HARNESS/source/compose.sh")
-		TREE_ID=$(bgit rev-parse "${rev#* }^{tree}")
+		composed
+		TREE_ID=$(bgit rev-parse "$TIP_REV^{tree}")
 		[ ! -d "$CELL_SRC" ] || [ "$(tree_id)" = "$TREE_ID" ] ||
 			note "note: the work in $CELL_SRC is not in patches/, the hosts do not get it"
 	else

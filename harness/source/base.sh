@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Get the kernel source that the series goes on, as one commit in build/base.git.
+# Get the kernel source that the stack goes on, as one commit in build/base.git.
 #
 # usage: harness/source/base.sh      prints the commit id on stdout
 #
@@ -8,7 +8,8 @@
 #                through apt, which checks its signature; tag base/7.3
 # LINUX=DIR      the user's own tree instead: the HEAD of a git tree, or a copy
 #                of a directory; DIR is only read; tag base/linux
-# BASE_FILE=FILE a linux-source .deb or a kernel tarball on disk, not the network
+# BASE_FILE=FILE a linux-source .deb or a kernel tarball of that version on disk, not
+#                the network
 # SUITE=NAME     the Debian suite that has the package (trixie-backports)
 #
 # A base that is there is not fetched again, whatever newer version Debian has:
@@ -19,6 +20,7 @@
 
 TAG=refs/tags/base/$(base_name)
 LOG=$BUILD/base.log
+GIT_NEEDED=2.34		# for am --empty
 
 base_rev()
 {
@@ -29,39 +31,35 @@ base_rev()
 # times faster for it, and the user's settings do not count in it.
 make_repo()
 {
-	[ -d "$BASE_GIT" ] && return
+	[ ! -d "$BASE_GIT" ] || return 0
 	scratch "$BASE_GIT.new"
 	pgit init -q --bare "$BASE_GIT.new"
-	pgit -C "$BASE_GIT.new" config gc.auto 0
-	pgit -C "$BASE_GIT.new" config core.compression 0
-	pgit -C "$BASE_GIT.new" config core.autocrlf false
-	pgit -C "$BASE_GIT.new" config core.logAllRefUpdates true
-	pgit -C "$BASE_GIT.new" config advice.detachedHead false
+	printf '\t%s\n' 'compression = 0' 'autocrlf = false' 'logAllRefUpdates = true' \
+		'[gc] auto = 0' '[advice] detachedHead = false' >>"$BASE_GIT.new/config"
 	mv "$BASE_GIT.new" "$BASE_GIT"
 }
 
-# The line of the log that says why: ours, or else the last of apt's or git's.
-reason()
-{
-	sed -n '/^not a whole/{p;q}' "$LOG" | grep . ||
-	grep -aiE 'error|fatal|E:|no space|cannot|failed' "$LOG" |
-		tail -n 1 | sed -E 's/^(E|fatal|error): *//' | cut -c-300
-}
-
-# fail WHAT: the reason goes into the same line.
+# fail WHAT: the reason goes into the same line; tar2git.py's before that of git.
 fail()
 {
 	local why
 
-	why=$(reason) || true
-	die "$1: ${why:-see $LOG}"
+	why=$(sed -n 's/^tar2git: //p' "$LOG" 2>/dev/null | head -n 1)
+	die "$1: ${why:-$(reason "$LOG")}"
 }
 
-# import ORIGIN [--strip] <TAR: into a temporary ref; publish makes it the base,
+# importing WHAT: what can be said before.
+importing()
+{
+	need_space 2500 "importing the kernel source"
+	say base "importing $1 (a minute)"
+	: >"$LOG"
+}
+
+# import ORIGIN [VERSION] <TAR: into a temporary ref; publish makes it the base,
 # once the whole pipe is known to have succeeded.
 import()
 {
-	need_space 2500 "importing the kernel source"
 	# What a killed import left behind.
 	rm -f "$BASE_GIT"/objects/pack/tmp_* "$BASE_GIT"/fast_import_crash_*
 	bgit update-ref -d refs/import/new
@@ -75,32 +73,27 @@ publish()
 	bgit update-ref -d refs/import/new
 }
 
-# The mirror that this machine's apt gets Debian from. An empty origin: its
-# lists were never fetched, or were removed to save space.
-debian_mirror()
-{
-	# shellcheck disable=SC2016 # apt expands these
-	apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' \
-		'Identifier: Packages' 2>/dev/null |
-		awk -F'|' '$1 == "Debian" && $2 !~ /security/ || $1 == "" && $3 ~ /\/debian\/?$/ {
-			print $3; exit }'
-}
-
 # An apt of our own: its list, state and cache are under build/apt.
 setup_apt()
 {
-	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 	need apt-get apt
 	APT=$BUILD/apt
 	SUITE=${SUITE:-trixie-backports}
 	mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial" "$APT/get"
-	MIRROR=$(debian_mirror)
-	[ -n "$MIRROR" ] ||
+	# The mirror that this machine's apt gets Debian from. An empty origin: its lists
+	# were never fetched, or were removed to save space.
+	# shellcheck disable=SC2016 # apt expands these
+	mirror=$(apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' \
+		'Identifier: Packages' 2>/dev/null |
+		awk -F'|' '$1 == "Debian" && $2 !~ /security/ || $1 == "" && $3 ~ /\/debian\/?$/ {
+			print $3; exit }')
+	[ -n "$mirror" ] ||
 		die "apt on this machine has no Debian main source to take the mirror from: add one, or give BASE_FILE=linux-source.deb or LINUX=DIR"
 	[ -e "$keyring" ] ||
 		die "$keyring is missing: install the package debian-archive-keyring"
-	echo "deb [signed-by=$keyring] $MIRROR $SUITE main" | put "$APT/sources.list"
+	put "$APT/sources.list" echo "deb [signed-by=$keyring] $mirror $SUITE main"
 	APT_OPTIONS=(
 		-o Dir::Etc::sourcelist="$APT/sources.list" -o Dir::Etc::sourceparts=-
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=-
@@ -146,44 +139,32 @@ download()
 	DEB=$(newest_deb "$package")
 }
 
-# The tarball inside the package, plain.
-deb_tar()
+# unpack FILE: the tar in it, plain; that of a package is inside.
+unpack()
 {
-	dpkg-deb --fsys-tarfile "$1" |
-		tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
-		xz -dc -T2
-}
-
-import_deb()
-{
-	local version
-
-	: >"$LOG"
-	version=$(dpkg-deb -f "$1" Version 2>>"$LOG") ||
-		fail "$1 is not a Debian package, remove it and run again"
-	say base "importing linux-source-$BASE $version"
-	deb_tar "$1" 2>>"$LOG" |
-		import "Debian linux-source-$BASE $version" --strip 2>>"$LOG" ||
-		fail "cannot import $1 (remove it if it is damaged)"
-	publish
+	case $1 in
+	*.deb)
+		dpkg-deb --fsys-tarfile "$1" |
+			tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc -T2 ;;
+	*.xz) xz -dc -T2 "$1" ;;
+	*.gz) gzip -dc "$1" ;;
+	*) cat "$1" ;;
+	esac
 }
 
 import_file()
 {
-	[ -f "$BASE_FILE" ] || die "BASE_FILE=$BASE_FILE: no such file"
-	case $BASE_FILE in
-	*.deb)
-		import_deb "$BASE_FILE"
-		return ;;
-	esac
-	: >"$LOG"
-	say base "importing $BASE_FILE"
-	case $BASE_FILE in
-	*.xz) xz -dc -T2 "$BASE_FILE" ;;
-	*.gz) gzip -dc "$BASE_FILE" ;;
-	*) cat "$BASE_FILE" ;;
-	esac 2>>"$LOG" | import "${BASE_FILE##*/}" --strip 2>>"$LOG" ||
-		fail "cannot import $BASE_FILE"
+	local origin=${1##*/} version
+
+	[ -f "$1" ] || die "BASE_FILE=$1: no such file"
+	if [[ $1 = *.deb ]]; then
+		version=$(dpkg-deb -f "$1" Version 2>"$LOG") ||
+			fail "$1 is not a Debian package, remove it and run again"
+		origin="Debian linux-source-$BASE $version"
+	fi
+	importing "$origin"
+	unpack "$1" 2>>"$LOG" | import "$origin" "$BASE" 2>>"$LOG" ||
+		fail "cannot import $1 (remove it if it is damaged)"
 	publish
 }
 
@@ -206,19 +187,12 @@ fetch_linux_git()
 	[ "$(base_rev)" != "$head" ] || return 0
 	need_space 2500 "fetching the kernel source"
 	say base "fetching $(linux_git log -1 --format='%h (%s)') of $LINUX"
+	# A path, not a URL, in which git decodes %41. A blobless clone is to get the rest.
 	bgit fetch -q --depth=1 --no-tags \
-		--upload-pack="git -c safe.directory=* upload-pack" \
-		"file://$LINUX" \
-		"+HEAD:refs/import/new" >"$LOG" 2>&1 ||
+		--upload-pack="env GIT_NO_LAZY_FETCH=0 git -c safe.directory=* upload-pack" \
+		"$LINUX" "+HEAD:refs/import/new" >"$LOG" 2>&1 ||
 		fail "cannot fetch from LINUX=$LINUX"
 	publish
-}
-
-# Names, sizes and times: a directory has no commit id.
-fingerprint()
-{
-	find . -name .git -prune -o ! -type d -printf '%P %s %T@\n' |
-		sort | sha256sum | cut -c-16
 }
 
 import_linux_dir()
@@ -229,11 +203,12 @@ import_linux_dir()
 	if [ -e "$LINUX/.config" ] || [ -e "$LINUX/include/generated" ]; then
 		die "LINUX=$LINUX was built in: give a clean copy (make mrproper) or a git tree"
 	fi
-	origin="copy $(cd "$LINUX" && fingerprint)"
+	# Names, sizes and times: a directory has no commit id.
+	origin="copy $(find "$LINUX" -name .git -prune -o ! -type d -printf '%P %s %T@\n' |
+		sort | sha256sum | cut -c-16)"
 	[ "$(bgit log -1 --format=%s "$TAG" 2>/dev/null | sed 's/.*(\(.*\))/\1/')" != "$origin" ] ||
 		return 0
-	: >"$LOG"
-	say base "copying $LINUX"
+	importing "a copy of $LINUX"
 	tar -C "$LINUX" --exclude=./.git -cf - . 2>>"$LOG" |
 		import "$origin" 2>>"$LOG" || fail "cannot copy LINUX=$LINUX"
 	publish
@@ -254,9 +229,15 @@ get_linux()
 
 main()
 {
+	local version
+
 	[ $# -eq 0 ] || die "base.sh takes no arguments, but BASE=VERSION or LINUX=DIR"
-	[[ $BASE =~ ^[0-9]+\.[0-9]+$ ]] || die "BASE=$BASE: give a version such as $DEFAULT_BASE"
+	[ -n "${LINUX:-}" ] || [[ $BASE =~ ^[0-9]+\.[0-9]+$ ]] ||
+		die "BASE=$BASE: give a version such as $DEFAULT_BASE"
 	need git git
+	version=$(git version | cut -d' ' -f3)
+	printf '%s\n' "$GIT_NEEDED" "$version" | sort -V -C ||
+		die "git $version is too old: $GIT_NEEDED is the first that can do all of this"
 	need python3 python3
 	need xz xz-utils
 	lock base
@@ -264,12 +245,8 @@ main()
 	if [ -n "${LINUX:-}" ]; then
 		get_linux
 	elif ! base_rev >/dev/null; then
-		if [ -n "${BASE_FILE:-}" ]; then
-			import_file
-		else
-			download
-			import_deb "$DEB"
-		fi
+		[ -n "${BASE_FILE:-}" ] || download
+		import_file "${BASE_FILE:-$DEB}"
 	fi
 	base_rev
 }

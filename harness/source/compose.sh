@@ -1,110 +1,124 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Put the series on the base: one commit a patch, in build/base.git.
+# Put the stack, or one series of it, on the base: one commit a patch, in build/base.git.
 #
-# usage: harness/source/compose.sh     prints "BASE TIP", two commit ids
+# usage: harness/source/compose.sh [SERIES]
 #
-# Takes patches/series, the patches, the added files, and the base that BASE or
-# LINUX selects. No work tree is touched; tree.sh does that. Dates are fixed, so
-# that the same input gives the same commits. Nothing changed: answers from a
-# stamp. Exit code: 0, or 1 with one line that names the patch, file and hunk.
+# in:   patches/, the added files, the base that BASE or LINUX selects; SERIES=NAME
+#       composes that series and what it needs, SERIES=all the whole stack, as they are
+#       mailed; without it, the messages have a last line "Series: NAME", for build/tree
+# out:  "BASE START TIP", three commit ids; the series begins at START. No work tree is
+#       touched. Dates are fixed: the same input gives the same commits. When nothing
+#       changed, a stamp has the answer
+# exit: 0, or 1 with one line that names the patch, file and hunk
 
 . "$(dirname "$0")/../lib/lib.sh"
 
 # Where patches/ and the added files are; refresh.sh checks a copy before it stores it.
 SOURCE=${COMPOSE_FROM:-$ROOT}
 PATCHES=$SOURCE/patches
-STAMP=$BUILD/compose-$(base_name).stamp
-REF=refs/composed/$(tree_branch)
+SERIES=${1:-${SERIES:-}}
+STAMP=$BUILD/compose-$(base_name)${SERIES:+-$SERIES}.stamp
+REF=refs/composed/${SERIES:-stack}/$(tree_branch)
 
-# parse_series: sets PATCH[i] and ADDED[i] (one path a line), in order.
+# parse_series NAME: adds to PATCH[i] (NAME/FILE) and ADDED[i] (one path a line).
 parse_series()
 {
-	local line number=0 where name
+	local line number=0 where series=patches/$1/series file
 
-	PATCH=() ADDED=()
-	[ -f "$PATCHES/series" ] || die "patches/series: no such file"
+	[ -f "$SOURCE/$series" ] ||
+		die "$series: no such file (make refresh writes it from the commits with 'Series: $1')"
+	FIRST[$1]=${#PATCH[@]}
 	while IFS= read -r line || [ -n "$line" ]; do
 		number=$((number + 1))
-		where=patches/series:$number
+		where=$series:$number
 		[[ -n $line && $line != '#'* ]] || continue
-		[[ $line =~ ^([^ #]+\.patch)(\ #\ \+((\ [^ ]+)+))?$ ]] ||
+		[[ $line =~ ^([^ #/]+\.patch)(\ #\ \+((\ [^ ]+)+))?$ ]] ||
 			die "$where: not 'NAME.patch' or 'NAME.patch # + path path …': $line"
-		name=${BASH_REMATCH[1]}
-		check_patch "$where" "$name"
-		PATCH+=("$name")
-		ADDED+=("$(tr ' ' '\n' <<<"${BASH_REMATCH[3]# }")")
-		check_added "$where"
-	done <"$PATCHES/series"
-	[ ${#PATCH[@]} -gt 0 ] || die "patches/series: lists no patch"
-	check_unlisted
+		check_patch "$where" "$1/${BASH_REMATCH[1]}"
+		check_added "$where" "${BASH_REMATCH[3]}"
+	done <"$SOURCE/$series"
+	[ ${#PATCH[@]} -gt "${FIRST[$1]}" ] || die "$series: lists no patch"
+	for file in "$PATCHES/$1"/*.patch; do
+		[[ " ${PATCH[*]} " = *" $1/${file##*/} "* ]] ||
+			die "patches/$1/${file##*/}: not listed in $series"
+	done
 }
 
 check_patch()
 {
-	local listed
-
 	[ -f "$PATCHES/$2" ] || die "$1: patches/$2: no such file"
-	for listed in "${PATCH[@]}"; do
-		[ "$listed" != "$2" ] || die "$1: $2 is listed twice"
-	done
+	[[ " ${PATCH[*]} " != *" $2 "* ]] || die "$1: $2 is listed twice"
 	[[ $(head -n 1 "$PATCHES/$2") == 'Subject: '?* ]] ||
 		die "patches/$2:1: the first line is not 'Subject: …'"
 	grep -qx -e --- "$PATCHES/$2" ||
 		die "patches/$2: no line '---' between message and diff"
+	! sed '/^---$/q' "$PATCHES/$2" | grep -q '^Series:' ||
+		die "patches/$2: a line 'Series:' is for build/tree only, remove it"
+	PATCH+=("$2")
 }
 
-# The files that the last line read adds.
+# check_added WHERE "PATH …": the files that the last patch adds.
 check_added()
 {
-	local path all
+	local path paths
 
-	all=$(printf '%s\n' "${ADDED[@]::${#ADDED[@]}-1}")
-	while IFS= read -r path; do
-		[ -n "$path" ] || continue
+	read -ra paths <<<"$2"
+	for path in "${paths[@]}"; do
 		case /$path/ in
 		*/../* | */./* | *//*) die "$1: $path: not a path in the kernel tree" ;;
 		/patches/* | /harness/* | /tests/* | /build/* | /.*)
 			die "$1: $path: a commit cannot add files there" ;;
 		esac
 		[ -f "$SOURCE/$path" ] || die "$1: $path: no such file (the series says that it adds it)"
-		! grep -qxF -- "$path" <<<"$all" || die "$1: $path: added twice"
-		all+=$'\n'$path
-	done <<<"${ADDED[-1]}"
+		[[ " ${FILES[*]} " != *" $path "* ]] || die "$1: $path: added twice"
+		FILES+=("$path")
+	done
+	ADDED+=("$(printf '%s\n' "${paths[@]}")")
 }
 
-check_unlisted()
+# parse: what SERIES stands for, in order.
+parse()
 {
-	local file
+	local name file
 
-	for file in "$PATCHES"/*.patch; do
-		[ -e "$file" ] || continue
-		grep -qxF -- "${file##*/}" < <(printf '%s\n' "${PATCH[@]}") ||
-			die "patches/${file##*/}: not listed in patches/series"
+	PATCH=() ADDED=() FILES=()
+	declare -gA FIRST=()
+	read_stack
+	NAMES=("${STACK[@]}")
+	if [ -n "$SERIES" ] && [ "$SERIES" != all ]; then
+		name=$(with_needs "$SERIES")
+		mapfile -t NAMES <<<"$name"
+	fi
+	for name in "${NAMES[@]}"; do
+		parse_series "$name"
+	done
+	for file in "$PATCHES"/*/series; do
+		file=${file%/series}
+		[ -n "${LIST[${file##*/}]:-}" ] ||
+			die "patches/${file##*/}: in no line of patches/stack: add one, or remove the folder"
 	done
 }
 
-# Everything that the commits depend on.
-fingerprint()
+# Everything that the commits depend on; refresh.sh reads the sums.
+inputs()
 {
-	local path files
+	local names
 
-	mapfile -t files < <(printf '%s\n' "${ADDED[@]}" | sed '/^$/d')
-	{
-		echo "2 $BASE_REV $IDENT_NAME $IDENT_EMAIL"
-		(cd "$SOURCE" && sha256sum patches/series "${PATCH[@]/#/patches/}" \
-			"${files[@]}")
-		for path in "${files[@]}"; do
-			[ ! -x "$SOURCE/$path" ] || echo "x $path"
-		done
-	} | sha256sum | cut -d' ' -f1
+	echo "3 $BASE_REV $IDENT_NAME $IDENT_EMAIL ${SERIES:-stack}"
+	cd "$SOURCE"
+	names=("${NAMES[@]/#/patches/}")
+	sha256sum "${names[@]/%//series}" "${PATCH[@]/#/patches/}" "${FILES[@]}"
+	[ ${#FILES[@]} = 0 ] || find "${FILES[@]}" -perm -u+x -printf 'x  %p\n'
 }
 
 # explain PATCH LOG: one line from what git apply says.
 explain()
 {
-	local file line hunk
+	local file line hunk text
 
+	text="$1 does not apply to $BASE_TITLE"
+	[ -z "$SERIES" ] || [ "$SERIES" = all ] || text+=" with only what patches/stack says that $SERIES needs"
 	if IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$2" | head -n 1) &&
 	   [ -n "$file" ]; then
 		hunk=$(awk -v file="$file" -v line="$line" '
@@ -112,25 +126,18 @@ explain()
 			here && /^@@ / && index($2, "-" line) == 1 &&
 			    substr($2, length(line) + 2) ~ /^(,|$)/ { print; exit }' \
 			"$PATCHES/$1")
-		die "$1 does not apply to $(base_title): $file, hunk ${hunk:-at line $line}"
+		die "$text: $file, hunk ${hunk:-at line $line}"
 	fi
-	die "$1 does not apply to $(base_title): $(sed 's/^error: //' "$2" | head -n 1)"
-}
-
-base_title()
-{
-	bgit log -1 --format=%s "$BASE_REV"
+	die "$text: $(sed 's/^error: //' "$2" | head -n 1)"
 }
 
 # apply_patch I: to the index. An empty diff (only added files) is fine.
 apply_patch()
 {
-	local log=$WORK/log
-
 	sed '1,/^---$/d' "$PATCHES/${PATCH[$1]}" >"$WORK/diff"
 	[ -s "$WORK/diff" ] || return 0
-	bgit apply --cached --whitespace=nowarn "$WORK/diff" 2>"$log" >&2 ||
-		explain "${PATCH[$1]}" "$log"
+	bgit apply --cached --whitespace=nowarn "$WORK/diff" 2>"$WORK/log" >&2 ||
+		explain "${PATCH[$1]}" "$WORK/log"
 }
 
 # add_files I: those that the commit carries whole.
@@ -141,7 +148,7 @@ add_files()
 	while IFS= read -r path; do
 		[ -n "$path" ] || continue
 		! bgit cat-file -e "$BASE_REV:$path" 2>/dev/null ||
-			die "patches/series: ${PATCH[$1]}: $path: is already in $(base_title)"
+			die "patches/${PATCH[$1]}: $path: is already in $BASE_TITLE"
 		mode=100644
 		[ ! -x "$SOURCE/$path" ] || mode=100755
 		blob=$(bgit hash-object -w --no-filters "$SOURCE/$path")
@@ -150,14 +157,26 @@ add_files()
 	done <<<"${ADDED[$1]}"
 }
 
-# commit I PARENT: prints the commit. The message: the subject, the body.
+# message I: the subject, the body; in the tree, the series as a trailer, which joins
+# a last paragraph that is one of trailers.
+message()
+{
+	local text gap=$'\n\n'
+
+	text=$(sed -e '/^---$/,$d' -e '1s/^Subject: //' "$PATCHES/${PATCH[$1]}")
+	[[ ${text##*$'\n\n'} == "$text" ]] ||
+		grep -qvE '^[A-Za-z][A-Za-z-]*: .' <<<"${text##*$'\n\n'}" || gap=$'\n'
+	[ -n "$SERIES" ] || text+="${gap}Series: ${PATCH[$1]%/*}"
+	printf '%s\n' "$text"
+}
+
+# commit I PARENT: prints the commit.
 commit()
 {
-	local date message
+	local date
 
-	message=$(sed -e '/^---$/,$d' -e '1s/^Subject: //' "$PATCHES/${PATCH[$1]}")
 	date="@$((BASE_DATE + 60 * ($1 + 1))) +0000"
-	printf '%s\n' "$message" |
+	message "$1" |
 		GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL \
 		GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \
 		GIT_AUTHOR_DATE=$date GIT_COMMITTER_DATE=$date \
@@ -166,43 +185,42 @@ commit()
 
 compose()
 {
-	local i tip=$BASE_REV
+	local i
 
 	WORK=$BUILD/compose.tmp
 	scratch "$WORK"
 	export GIT_INDEX_FILE=$WORK/index
 	bgit read-tree "$BASE_REV"
-	BASE_DATE=$(bgit log -1 --format=%ct "$BASE_REV")
+	read -r BASE_DATE BASE_TITLE < <(bgit log -1 --format='%ct %s' "$BASE_REV")
+	START=$BASE_REV TIP=$BASE_REV
 	for i in "${!PATCH[@]}"; do
 		say tree "patch $((i + 1))/${#PATCH[@]} ${PATCH[i]}"
+		[ "$i" != "${FIRST[${SERIES:-stack}]:-}" ] || START=$TIP
 		apply_patch "$i"
 		add_files "$i"
-		tip=$(commit "$i" "$tip")
+		TIP=$(commit "$i" "$TIP")
 	done
 	unset GIT_INDEX_FILE
-	bgit update-ref "$REF" "$tip"
-	TIP=$tip
+	bgit update-ref "$REF" "$TIP"
 }
 
 main()
 {
-	local print old
+	local sums old=
 
-	[ $# -eq 0 ] || die "compose.sh takes no arguments, but BASE=VERSION or LINUX=DIR"
+	[ $# -le 1 ] || die "usage: compose.sh [SERIES], with BASE=VERSION or LINUX=DIR"
+	parse
 	BASE_REV=$("$HARNESS/source/base.sh")
-	parse_series
 	# A machine of its own may have no identity; only posting needs one.
 	identity "$ROOT" || { IDENT_NAME=ptlock; IDENT_EMAIL=ptlock@localhost.invalid; }
 	lock compose
-	print=$(fingerprint)
-	TIP=
-	old=
-	[ ! -f "$STAMP" ] || read -r old TIP <"$STAMP"
-	if [ "$old" != "$print" ] || ! bgit cat-file -e "$TIP" 2>/dev/null; then
+	sums=$(inputs | bgit hash-object -w --stdin)
+	[ ! -f "$STAMP" ] || read -r old START TIP <"$STAMP"
+	if [ "$old" != "$sums" ] || ! bgit cat-file -e "$TIP" 2>/dev/null; then
 		compose
-		echo "$print $TIP" | put "$STAMP"
+		put "$STAMP" echo "$sums $START $TIP"
 	fi
-	echo "$BASE_REV $TIP"
+	echo "$BASE_REV $START $TIP"
 }
 
 main "$@"

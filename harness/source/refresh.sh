@@ -1,14 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The way back: write patches/ and the added files from the commits of build/tree.
+# The way back: write the series and the added files from the commits of build/tree.
 #
 # usage: harness/source/refresh.sh
 #
-# A commit becomes patches/NNNN-slug.patch: subject, body, "---" and the edits
-# to files that the base has. Files that it adds are copied to their path in
-# this repository and named in patches/series. Patches and added files that no
-# commit has any more go away. The result is composed again and compared before
-# anything is stored. The user's git settings do not count.
+# A commit becomes patches/SERIES/NNNN-slug.patch: subject, body, "---" and the edits.
+# Files that it adds are copied to their path in this repository and named in
+# patches/SERIES/series. SERIES is what a line "Series: NAME" of its message says;
+# without one, that of its neighbours when both have the same (at either end, there is
+# but one). patches/stack and the cover letters are the author's. Patches and added
+# files that no commit has any more go away. The result is composed again and compared
+# before anything is stored, and nothing is written over that was edited in the
+# repository since the tree was composed, unless FORCE=1. The user's git settings do
+# not count.
 #
 # Exit code: 0, or 1 with one line on stderr and nothing changed.
 
@@ -17,12 +21,7 @@
 TREE=$BUILD/tree
 BRANCH=series
 OUT=$BUILD/refresh.tmp
-NEWROOT=$OUT/new
-
-tgit()
-{
-	pgit -C "$TREE" "$@"
-}
+NEWROOT=$OUT/root
 
 # refuse COMMIT MSG: die naming the commit.
 refuse()
@@ -36,8 +35,7 @@ check_tree()
 
 	[ "$(base_name)" = "$DEFAULT_BASE" ] ||
 		die "patches/ are stored against $DEFAULT_BASE: run refresh without BASE and LINUX"
-	tgit rev-parse -q --verify HEAD >/dev/null 2>&1 ||
-		die "$TREE is not there: make tree composes it"
+	need_tree
 	[ "$(tgit symbolic-ref -q --short HEAD)" = "$BRANCH" ] ||
 		die "$TREE is not on branch $BRANCH (a rebase under way?): finish that first"
 	[ -z "$(tgit status --porcelain | head -n 1)" ] ||
@@ -52,62 +50,100 @@ check_tree()
 	[ ${#COMMIT[@]} -gt 0 ] || die "$TREE has no commit on top of the base"
 }
 
-# check_message COMMIT: it must survive being a mail, and carry no tag of anyone's.
+# sort_commits: sets OF[i], the series of each, and COUNT[series]; in the stack's order.
+sort_commits()
+{
+	local i j before after name at=0
+
+	declare -gA COUNT=()
+	for i in "${!COMMIT[@]}"; do
+		OF[i]=$(tgit log -1 --format=%b "${COMMIT[i]}" | sed -n 's/^Series: *//p' | sort -u)
+		[[ ${OF[i]} != *$'\n'* ]] || refuse "${COMMIT[i]}" "names several series: leave one line 'Series: …'"
+		[ -z "${OF[i]}" ] || [ -n "${LIST[${OF[i]}]:-}" ] ||
+			refuse "${COMMIT[i]}" "its series ${OF[i]} is in no line of patches/stack: add one, or correct its line 'Series: …'"
+	done
+	for i in "${!COMMIT[@]}"; do
+		before=${name:-}
+		name=${OF[i]}
+		for ((j = i + 1; j < ${#COMMIT[@]}; j++)); do
+			[ -z "${OF[j]}" ] || break
+		done
+		after=${OF[j]:-${before:-${STACK[0]}}}
+		[ -n "$name" ] || [ "${before:=$after}" = "$after" ] ||
+			refuse "${COMMIT[i]}" "is it of $before or of $after? Add a last line 'Series: $before' or 'Series: $after' to its message (git -C $TREE rebase -i, reword)"
+		OF[i]=${name:=$after}
+		until [ "${STACK[at]}" = "$name" ]; do
+			at=$((at + 1))
+			[ $at -lt ${#STACK[@]} ] ||
+				refuse "${COMMIT[i]}" "is of $name, but comes after one of $before: move it or correct its line 'Series: …' (git -C $TREE rebase -i); the order is that of patches/stack"
+		done
+		COUNT[$name]=$((${COUNT[$name]:-0} + 1))
+	done
+	for name in "${STACK[@]}"; do
+		[ -n "${COUNT[$name]:-}" ] ||
+			die "no commit of $TREE is of series $name: remove its line from patches/stack (or give a commit the line 'Series: $name')"
+	done
+}
+
+# body COMMIT: of its message, without the line that names the series.
+body()
+{
+	tgit log -1 --format=%b "$1" | awk '
+		BEGIN { blank = 1 }
+		/^Series:/ { gone = 1; next }
+		gone && !NF && blank { next }
+		{ gone = 0; blank = !NF; print }'
+}
+
+# check_message COMMIT BODY: it must survive being a mail, and carry no tag of anyone's.
 check_message()
 {
-	local body tag
+	local tag
 
 	[ -n "$(tgit log -1 --format=%s "$1")" ] || refuse "$1" "has no subject"
-	body=$(tgit log -1 --format=%b "$1")
-	tag=$(grep -m 1 -oiE '^(Signed-off|Reviewed|Acked|Tested|Co-developed)-by:' <<<"$body") || tag=
+	tag=$(grep -m 1 -oiE '^(Signed-off|Reviewed|Acked|Tested|Co-developed)-by:' <<<"$2") || tag=
 	[ -z "$tag" ] ||
 		refuse "$1" "has a $tag line: stored patches carry nobody's, take it out"
-	! grep -qE '^(---|diff -.*|Index: .*)$' <<<"$body" ||
+	! grep -qE '^(---|diff -.*|Index: .*)$' <<<"$2" ||
 		refuse "$1" "its message has a line that git am takes for the start of the diff"
 }
 
-# split COMMIT: sets NEW (files that it adds) and OLD (files of the base it
-# edits), and refuses what the repository cannot store.
+# split COMMIT SERIES: sets NEW (files that it adds) and OLD (those it edits, which the
+# base or an earlier series has), and refuses what the repository cannot store.
 split()
 {
-	local mode status path
+	local mode path
 
 	NEW=() OLD=()
-	while read -r -d '' _ mode _ _ status && IFS= read -r -d '' path; do
-		if bgit cat-file -e "$BASE_REV:$path" 2>/dev/null; then
+	while read -r -d '' _ mode _ && IFS= read -r -d '' path; do
+		[ "${ADDED_BY[$path]:-}" != "$2" ] ||
+			refuse "$1" "edits $path, which a commit of its series adds: squash the edit into that"
+		if [ -n "${ADDED_BY[$path]:-}" ] || bgit cat-file -e "$BASE_REV:$path" 2>/dev/null; then
 			OLD+=("$path")
 			continue
 		fi
-		[ -z "${ADDED_BY[$path]:-}" ] ||
-			refuse "$1" "edits $path, which $(tgit log -1 --format='%h' "${ADDED_BY[$path]}") of the series adds: squash the edit into it"
-		[ "$status" = A ] || refuse "$1" "$path: status $status"
 		[[ $mode == 100644 || $mode == 100755 ]] ||
 			refuse "$1" "adds $path, which is no regular file"
 		[[ $path =~ ^[^[:space:]#]+$ ]] ||
 			refuse "$1" "adds '$path': no blanks or # in names"
 		[[ $path == */* && ! $path =~ ^(patches|harness|tests|build|\..*)/ ]] ||
 			refuse "$1" "adds $path: a file cannot be stored there"
-		ADDED_BY[$path]=$1
+		ADDED_BY[$path]=$2
 		NEW+=("$path")
 	done < <(tgit diff-tree -r -z --no-renames --no-commit-id "$1")
 }
 
-# write_patch COMMIT NAME
-write_patch()
+# patch COMMIT BODY: as it is stored.
+patch()
 {
-	local body
-
-	body=$(tgit log -1 --format=%b "$1")
-	{
-		printf 'Subject: %s\n\n' "$(tgit log -1 --format=%s "$1")"
-		[ -z "$body" ] || printf '%s\n\n' "$body"
-		echo ---
-		[ ${#OLD[@]} -eq 0 ] ||
-			tgit --literal-pathspecs diff-tree -p --no-commit-id \
-				--no-renames --abbrev=12 -U3 --diff-algorithm=myers \
-				--no-color --no-ext-diff --no-textconv --binary \
-				--src-prefix=a/ --dst-prefix=b/ "$1" -- "${OLD[@]}"
-	} >"$NEWROOT/patches/$2" || die "cannot write $OUT: is the disk full?"
+	printf 'Subject: %s\n\n' "$(tgit log -1 --format=%s "$1")"
+	[ -z "$2" ] || printf '%s\n\n' "$2"
+	echo ---
+	[ ${#OLD[@]} -eq 0 ] ||
+		tgit --literal-pathspecs diff-tree -p --no-commit-id \
+			--no-renames --abbrev=12 -U3 --diff-algorithm=myers \
+			--no-color --no-ext-diff --no-textconv --binary \
+			--src-prefix=a/ --dst-prefix=b/ "$1" -- "${OLD[@]}"
 }
 
 write_added()
@@ -117,100 +153,118 @@ write_added()
 	for path in "${NEW[@]}"; do
 		mkdir -p "$NEWROOT/$(dirname "$path")"
 		tgit cat-file blob "$1:$path" >"$NEWROOT/$path" ||
-			die "cannot write $OUT: is the disk full?"
+			die "cannot write in $OUT$(full && echo ': the disk is full')"
 		[[ $(tgit ls-tree "$1" -- "$path") != 100755* ]] ||
 			chmod +x "$NEWROOT/$path"
 	done
 }
 
-# The whole of patches/ and of the added files, under NEWROOT.
-write_all()
+# write_series NAME FIRST: its patches, its series file and its added files.
+write_series()
 {
-	local i name names
+	local i=$2 folder=$NEWROOT/patches/$1 last=$(($2 + ${COUNT[$1]} - 1)) file text
 
-	declare -gA ADDED_BY=()
-	mkdir -p "$NEWROOT/patches" "$OUT/names"
+	mkdir -p "$folder" "$OUT/names"
+	# The comment at the head of the series file is the author's.
+	[ ! -f "$PATCHES/$1/series" ] ||
+		sed -n '/^[^#]/q; p' "$PATCHES/$1/series" >"$folder/series"
 	# format-patch knows how it names files.
-	mapfile -t names < <(tgit format-patch -q --always --no-signature \
-		-o "$OUT/names" "$BASE_REV..HEAD" && ls "$OUT/names")
-	{
-		# The comment at the head of the series file is the author's.
-		sed -n '/^[^#]/q; p' "$PATCHES/series" 2>/dev/null || true
-		for i in "${!COMMIT[@]}"; do
-			name=${names[i]}
-			say refresh "$((i + 1))/${#COMMIT[@]} $name"
-			check_message "${COMMIT[i]}"
-			split "${COMMIT[i]}"
-			write_patch "${COMMIT[i]}" "$name"
-			write_added "${COMMIT[i]}"
-			echo "$name${NEW[*]:+ # + ${NEW[*]}}"
-		done
-	} >"$NEWROOT/patches/series"
-}
-
-# Added files that patches/series names now.
-stored_added()
-{
-	[ -f "$1/series" ] || return 0
-	sed -nE 's/^[^ #]+\.patch # \+ //p' "$1/series" | tr ' ' '\n'
+	rm -f "$OUT/names"/*
+	tgit format-patch -q --always --no-signature -o "$OUT/names" "${COMMIT[i]}^..${COMMIT[last]}"
+	for file in "$OUT/names"/*; do
+		file=${file##*/}
+		say refresh "$((i + 1))/${#COMMIT[@]} $1/$file"
+		text=$(body "${COMMIT[i]}")
+		check_message "${COMMIT[i]}" "$text"
+		split "${COMMIT[i]}" "$1"
+		put "$folder/$file" patch "${COMMIT[i]}" "$text"
+		write_added "${COMMIT[i]}"
+		echo "$file${NEW[*]:+ # + ${NEW[*]}}" >>"$folder/series"
+		i=$((i + 1))
+	done
 }
 
 # Composing what was written must give the tree's content.
 verify()
 {
-	local rev
-
-	rev=$(COMPOSE_FROM=$NEWROOT "$HARNESS/source/compose.sh") || exit 1
-	[ "$(bgit rev-parse "${rev#* }^{tree}")" = "$(tgit rev-parse 'HEAD^{tree}')" ] ||
+	cp "$PATCHES/stack" "$NEWROOT/patches/"
+	export COMPOSE_FROM=$NEWROOT
+	composed
+	[ "$(bgit rev-parse "$TIP_REV^{tree}")" = "$(tgit rev-parse 'HEAD^{tree}')" ] ||
 		die "the stored patches would not give the tree again: nothing was changed"
-	TIP=${rev#* }
+	SUMS=$(sums_of "$TIP_REV")
+	bgit cat-file blob "$SUMS" | sums >"$OUT/sums.new"
 }
 
-# same A B: same content and mode.
-same()
+# sums: "SUM PATH" lines of what compose.sh read.
+sums()
 {
-	cmp -s "$1" "$2" && [ "$(stat -c %A "$1" | cut -c4)" = "$(stat -c %A "$2" | cut -c4)" ]
+	sed -nE 's/^([0-9a-f]{64})  /\1 /p'
 }
 
-# swap: every file by one rename; patches/series last, as it names the others.
+# What is stored now must be what the tree was composed from, or what is to be stored
+# (as after a run that was cut short).
+check_stored()
+{
+	local path changed
+
+	{ bgit cat-file blob "refs/sums/$BRANCH" 2>/dev/null || true; } | sums >"$OUT/sums.old"
+	(
+		cd "$ROOT"
+		cut -d' ' -f2 "$OUT/sums.old" "$OUT/sums.new"
+		find patches -name '*.patch' -o -name series
+	) | sort -u | while IFS= read -r path; do
+		[ ! -f "$ROOT/$path" ] || (cd "$ROOT" && sha256sum "$path")
+	done | sums >"$OUT/sums.now"
+	changed=$(awk '
+		{ sum[FILENAME, $2] = $1; all[$2] }
+		END { for (path in all) {
+			now = sum[ARGV[2], path]
+			if (now != sum[ARGV[1], path] && now != sum[ARGV[3], path]) print path } }' \
+		"$OUT/sums.old" "$OUT/sums.now" "$OUT/sums.new" | sort | xargs)
+	[ -z "$changed" ] || [ "${FORCE:-}" = 1 ] ||
+		die "changed in the repository since $TREE was composed: $changed: make tree takes it up (git -C $TREE branch NAME keeps commits of yours, to cherry-pick them then); FORCE=1 writes over it"
+}
+
+# swap: every file by one rename; a series file last, as it names the others.
 swap()
 {
-	local path gone file
+	local path
 
-	gone=$(comm -23 <(stored_added "$PATCHES" | sort) <(stored_added "$NEWROOT/patches" | sort))
+	cut -d' ' -f2 "$OUT/sums.new" | sort >"$OUT/paths"
 	while IFS= read -r path; do
-		same "$NEWROOT/$path" "$ROOT/$path" && continue
 		mkdir -p "$ROOT/$(dirname "$path")"
 		cp -p "$NEWROOT/$path" "$ROOT/$path.new"
 		mv "$ROOT/$path.new" "$ROOT/$path"
-	done < <(stored_added "$NEWROOT/patches")
-	mkdir -p "$PATCHES"
-	for file in "$NEWROOT"/patches/*.patch "$NEWROOT/patches/series"; do
-		same "$file" "$PATCHES/${file##*/}" || mv "$file" "$PATCHES/"
-	done
-	for file in "$PATCHES"/*.patch; do
-		grep -qE "^${file##*/}( |\$)" "$PATCHES/series" || rm -f "$file"
-	done
+	done < <(grep -v '/series$' "$OUT/paths"; grep '/series$' "$OUT/paths")
 	while IFS= read -r path; do
-		[ -n "$path" ] || continue
 		rm -f "${ROOT:?}/$path"
 		(cd "$ROOT" && rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")")
-	done <<<"$gone"
+	done < <(cut -d' ' -f2 "$OUT/sums.now" | sort | comm -23 - "$OUT/paths")
 }
 
 main()
 {
+	local name i=0
+
 	[ $# -eq 0 ] || die "refresh.sh takes no arguments"
 	lock tree
 	check_tree
+	read_stack
+	sort_commits
 	scratch "$OUT"
-	write_all
+	declare -gA ADDED_BY=()
+	for name in "${STACK[@]}"; do
+		write_series "$name" "$i"
+		i=$((i + ${COUNT[$name]}))
+	done
 	verify
+	check_stored
 	swap
 	# The tree goes to the composed commits: same content, no file touched.
-	tgit reset -q --soft "$TIP"
-	bgit update-ref "refs/checkedout/$BRANCH" "$TIP"
-	note "stored ${#COMMIT[@]} patches"
+	tgit reset -q --soft "$TIP_REV"
+	checked_out "$TIP_REV" "$SUMS"
+	note "stored ${#COMMIT[@]} patches in ${#STACK[@]} series"
 }
 
 main "$@"

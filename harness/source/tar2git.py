@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Turn a tar stream of a Linux source tree into one commit for git fast-import.
 
-usage: tar2git.py REF ORIGIN [--strip] <TAR >STREAM
+usage: tar2git.py REF ORIGIN [VERSION] <TAR >STREAM
 
 REF is the ref that gets the commit, ORIGIN a word or two on where the source
-comes from, for the message. --strip drops the first directory of each name.
+comes from, for the message. With VERSION, such as 7.3, the Makefile must say that,
+and the first directory of each name is dropped, as in a tarball.
 The author is fixed and the date is that of the newest file, so that the same
 source gives the same commit id on every machine. The stream ends with "done":
 fast-import refuses one that was cut short, and creates no ref.
@@ -14,11 +15,9 @@ Exit code: 0, or 1 with one line on stderr (not a tar file, cut short, not a
 kernel tree).
 """
 
-import argparse
 import re
 import sys
 import tarfile
-import time
 from typing import BinaryIO
 
 AUTHOR = b"Linux <linux@base.invalid>"
@@ -26,12 +25,8 @@ AUTHOR = b"Linux <linux@base.invalid>"
 
 def quote(path: str) -> bytes:
     """A path as fast-import reads it."""
-    raw = path.encode("utf-8", "surrogateescape")
-    if raw.startswith(b'"') or b"\n" in raw:
-        for char, escape in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
-            raw = raw.replace(char, escape)
-        return b'"' + raw + b'"'
-    return raw
+    path = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{path}"'.encode("utf-8", "surrogateescape")
 
 
 def linux_version(makefile: bytes) -> str:
@@ -55,40 +50,22 @@ def plain_gitignore(text: bytes) -> bytes:
     return re.sub(rb"(?m)^/\*$", b"!.gitignore\n!.kunitconfig", text)
 
 
-class Progress:
-    """A line a second on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self.files = 0
-        self.start = self.last = time.monotonic()
-        self.tty = sys.stderr.isatty()
-
-    def step(self) -> None:
-        self.files += 1
-        now = time.monotonic()
-        if self.tty and now - self.last >= 1:
-            self.last = now
-            print(f"\r\033[Kbase: {self.files} files of about 95000, "
-                  f"{now - self.start:.0f} s", end="", file=sys.stderr, flush=True)
-
-
 def put_data(out: BinaryIO, data: bytes) -> None:
     out.write(b"data %d\n" % len(data))
     out.write(data)
     out.write(b"\n")
 
 
-def convert(source: BinaryIO, out: BinaryIO, ref: str, origin: str, strip: bool) -> None:
+def convert(source: BinaryIO, out: BinaryIO, ref: str, origin: str, want: str = "") -> None:
     """Blobs as they come, then the commit that names them."""
     entries: dict[str, tuple[bytes, bytes]] = {}
     version = ""
     newest = 0
-    progress = Progress()
     out.write(b"feature done\n")
     with tarfile.open(fileobj=source, mode="r|") as tar:
         for mark, member in enumerate(tar, 1):
             path = member.name.removeprefix("./")
-            if strip:
+            if want:
                 path = path.partition("/")[2]
             tar.members = []  # tarfile keeps every header otherwise
             if not path or member.isdir():
@@ -96,7 +73,7 @@ def convert(source: BinaryIO, out: BinaryIO, ref: str, origin: str, strip: bool)
             newest = max(newest, int(member.mtime))
             if member.islnk():
                 target = member.linkname.removeprefix("./")
-                entries[path] = entries[target.partition("/")[2] if strip else target]
+                entries[path] = entries[target.partition("/")[2] if want else target]
                 continue
             if member.issym():
                 mode, data = b"120000", member.linkname.encode("utf-8", "surrogateescape")
@@ -110,12 +87,13 @@ def convert(source: BinaryIO, out: BinaryIO, ref: str, origin: str, strip: bool)
                 continue
             if path == "Makefile":
                 version = linux_version(data)
+                if want and not re.match(re.escape(want) + r"\b", version):
+                    raise ValueError(f"it is Linux {version}, not {want}: give its BASE=")
             if path == ".gitignore":
                 data = plain_gitignore(data)
             out.write(b"blob\nmark :%d\n" % mark)
             put_data(out, data)
             entries[path] = (mode, b":%d" % mark)
-            progress.step()
     if not version:
         raise ValueError("it has no top Makefile")
     date = b"%d +0000" % newest
@@ -129,17 +107,12 @@ def convert(source: BinaryIO, out: BinaryIO, ref: str, origin: str, strip: bool)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("ref")
-    parser.add_argument("origin")
-    parser.add_argument("--strip", action="store_true")
-    args = parser.parse_args()
     try:
-        convert(sys.stdin.buffer, sys.stdout.buffer, args.ref, args.origin, args.strip)
+        convert(sys.stdin.buffer, sys.stdout.buffer, *sys.argv[1:])
     except BrokenPipeError:
         return 1  # fast-import says why
     except (tarfile.TarError, ValueError, EOFError, KeyError, OSError) as error:
-        print(f"not a whole Linux source tree: {error}", file=sys.stderr)
+        print(f"tar2git: not a whole source tree of Linux: {error}", file=sys.stderr)
         return 1
     return 0
 
