@@ -1,87 +1,110 @@
 # SPDX-License-Identifier: GPL-2.0
-# The front door. All logic is in harness/, where each script says what it takes
-# and gives, and can be run alone.
-#
-# Knobs, as in `make run BASE=7.2` or from the environment:
-#	BASE=7.3|7.2	Debian's kernel source of that version
-#	LINUX=DIR	a kernel tree of your own instead; DIR is never changed
-#	ACCEL=auto|tcg|kvm	how QEMU runs the guest
-#	JOBS=N		parallel jobs of a build
+# The front door. All logic is in harness/, where each script can be run alone.
+# KNOBS are what every target takes, KNOBS_x what x takes besides, explained at the end.
+# Any other name on the command line is refused before anything runs.
 
-# No targets are files.
-.PHONY: help run tree refresh cell shell matrix report test lint series apply regress bisect \
-	mutants model race windows bench bench-report answer clean distclean
+KNOBS := BASE LINUX BASE_FILE SUITE ACCEL JOBS DEPS
+GOALS := $(or $(MAKECMDGOALS),help)
+TAKEN = $(foreach goal,$(GOALS),$(KNOBS_$(goal)))
+GIVEN = $(foreach name,$(.VARIABLES),$(if $(and $(filter command,$(origin $(name))), \
+	$(value $(name))),$(name)))
+WRONG = $(firstword $(sort $(filter-out $(TAKEN) $(KNOBS),$(GIVEN))))
+TARGETS := $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
+
+.PHONY: .knobs $(TARGETS)
 .NOTPARALLEL:
-
-export BASE LINUX ACCEL JOBS CELLS MUTANTS MODELS BRANCH V BOOT AGAIN KEEP \
-	HOSTS ALL TESTS RETRIES DURATION MUTANT
+$(TARGETS): .knobs
+.knobs:
+	$(if $(WRONG),@echo "error: make $(GOALS) does not take $(WRONG)=:" \
+	"it takes $(strip $(TAKEN:%=%=) $(if $(TAKEN),and) $(KNOBS:%=%=))" >&2; exit 1)
 
 help:	## this list (at once)
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
-
+	@sed -n -e 's/^\([a-z-]*\):.*## /\1\t/p' -e 's/^#  //p' -e \
+		'/^KNOBS_/{s/.*:=/\t /; s/ [A-Z_]\+/&=/g; p}' Makefile | expand -t13
 run:	## everything for x86_64: install, fetch, build, boot, test (8 min after the download; 15 s again)
 	@harness/run/cell.sh x86_64
-
-tree:	## base + series as a git tree to work in, build/tree (1 min)
-	@harness/source/tree.sh
-
-refresh:	## build/tree -> patches/ and the added files (10 s)
-	@harness/source/refresh.sh
-
-cell:	## one cell of the matrix, CELL=arm64 (8 min, much less again)
-	@harness/run/cell.sh $(or $(CELL),'')
-
-shell:	## a shell in the guest, CELL=arm64; SIDE=base, SHARE=DIR copied to its /share (1 min with the kernel built)
-	@harness/guest/shell.sh $(or $(CELL),'')
-
-matrix:	## all cells, or CELLS="A B"; goes on where it was; AGAIN=1 KEEP=0 HOSTS=FILE (2 hours)
+KNOBS_run := TREE KOUT
+cell:	## one cell of the matrix (8 min, much less again)
+	@harness/run/cell.sh $$CELL
+KNOBS_cell := CELL TREE KOUT
+matrix:	## all cells, or those of CELLS=; goes on where it was (2 hours)
 	@harness/run/matrix.sh
-
+KNOBS_matrix := CELLS AGAIN KEEP HOSTS TREE
 report:	## build/report.md and report.html from the results on disk (2 s)
 	@harness/judge/report.py
-
 test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (20 min, 2 min again)
 	@harness/gate/test.sh
-
-lint:	## checkpatch, kernel-doc, shellcheck and more (45 s); LINT_SLOW=1 adds sparse, W=1, coccicheck (10 min)
+KNOBS_test := CELLS LINT_SLOW
+lint:	## checkpatch, kernel-doc, shellcheck and more (30 s, or 10 min with LINT_SLOW=1)
 	@harness/gate/lint.sh
-
-series:	## the series as mails in build/series/ (10 s)
+KNOBS_lint := LINT_SLOW
+tree:	## base + stack as a git tree to work in, build/tree (1 min)
+	@harness/source/tree.sh
+KNOBS_tree := SERIES FORCE
+refresh:	## build/tree -> patches/ and the added files (10 s)
+	@harness/source/refresh.sh
+series:	## a series as mails in build/post/ (10 s)
 	@harness/post/series.sh
-
-apply:	## the series on a new branch of your git tree, LINUX=DIR (10 s)
+KNOBS_series := SERIES V
+apply:	## a series on a new branch of your git tree LINUX= (10 s)
 	@harness/post/apply.sh
+KNOBS_apply := SERIES BRANCH
+try:	## compile a C file for some cells, run it on base and series, compare (3 min)
+	@harness/guest/try.sh
+KNOBS_try := PROG CELLS SIDE
+shell:	## a shell in the guest of a cell (1 min with the kernel built)
+	@harness/guest/shell.sh $$CELL
+KNOBS_shell := CELL SIDE SHARE
 
+bisect:	## build every patch alone, boot two cells (1 hour)
+	@harness/prove/bisect.sh
+KNOBS_bisect := SERIES CELLS ALL BOOT AGAIN
 regress:	## the kernel's own mm tests on base and series, side by side (1 hour)
 	@harness/prove/regress.sh
-
-bisect:	## build every patch of the series alone, boot two cells; ALL=1 in all cells (1 hour)
-	@harness/prove/bisect.sh
-
+KNOBS_regress := CELLS TESTS RETRIES
 mutants:	## break the series on purpose, see the tests catch it (1 hour)
 	@harness/prove/mutants.sh
-
+KNOBS_mutants := MUTANTS
 model:	## check the model of retraction with spin, and its broken variants (6 min)
 	@harness/prove/model.sh
-
-race:	## page-table operations against retraction, CELLS="A B" DURATION=10 (2 min)
-	@bad=0; for cell in $(or $(CELLS),x86_64); do AS=race harness/run/cell.sh $$cell || bad=1; done; exit $$bad
-
-windows:	## stretch the windows in which a table goes away: base loses, series holds; TESTS="A B" (20 min)
+KNOBS_model := MODELS
+race:	## page-table operations against retraction (2 min)
+	@bad=0; for cell in $${CELLS:-x86_64}; do AS=race harness/run/cell.sh $$cell || bad=1; done; exit $$bad
+KNOBS_race := CELLS DURATION
+windows:	## stretch the windows in which a table goes away: base loses, series holds (20 min)
 	@harness/prove/windows.sh
-
+KNOBS_windows := TESTS DURATION
 bench:	## instructions an operation and code size, base against series (75 min)
 	@harness/prove/bench.sh
-
-bench-report:	## what make bench measured so far, into README.md and the report (1 s)
-	@harness/prove/bench.py build/bench --readme
-	@harness/judge/report.py
-
+KNOBS_bench := CELLS
+bench-report: report	## the same as report
 answer:	## time until a developer has an answer, beside kunit.py (11 min)
 	@harness/prove/answer.sh
-
 clean:	## remove kernels, logs and results; keep base and tree (10 s)
 	@harness/gate/clean.sh
-
 distclean:	## remove build/, unless there is work in the tree (20 s)
 	@harness/gate/clean.sh all
+KNOBS_distclean := FORCE
+
+#  KNOB=VALUE             what it does
+#  BASE=7.3|7.2           Debian's kernel source of that version
+#  LINUX=DIR              a kernel tree of your own instead; DIR is never changed
+#  BASE_FILE=FILE         the base from a linux-source .deb or a tarball, not from the network
+#  SUITE=NAME             the suite of Debian that has linux-source (trixie-backports)
+#  ACCEL=auto|tcg|kvm     how QEMU runs the guest
+#  JOBS=N                 parallel jobs (as many as there are CPUs)
+#  DEPS=skip              do not look for what has to be installed
+#  CELL=NAME              one cell; CELLS="A B": several
+#  SERIES=NAME            one series of patches/, with what it needs
+#  SIDE=base|series|both  the kernel without the stack, with it, one beside the other
+#  TREE=DIR               a kernel tree taken as it is; KOUT=DIR: the folder that it is built in
+#  AGAIN=1                also what has passed with the same inputs
+#  KEEP=0                 drop the kernel of a cell that has passed
+#  HOSTS=FILE             run the cells on the machines that FILE names, a line each
+#  LINT_SLOW=1            add sparse, W=1 and coccicheck
+#  FORCE=1                drop work that is only in the tree
+#  V=N                    version of the mails; BRANCH=NAME: the branch to make (that of SERIES, or ptlock-stack)
+#  PROG="A.c B.c"         C files to try; SHARE=DIR: a folder to see in the guest
+#  ALL=1                  one cell of each build; BOOT="A B": the cells to boot
+#  TESTS="A B"            only those; MUTANTS="A B", MODELS="A B": likewise
+#  DURATION=SECONDS       how long a test takes; RETRIES=N: how often a failed one is repeated

@@ -9,11 +9,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "harness/judge"))
+import records  # noqa: E402
 
 CHECKS = """\
 # comment
@@ -85,7 +89,8 @@ class Model(unittest.TestCase):
         self.root = Path(scratch.name) / "repo"
         self.shims = Path(scratch.name) / "shims"
         self.shims.mkdir()
-        for path in ("prove/model.sh", "lib/lib.sh", "lib/git.sh"):
+        for path in ("prove/model.sh", "lib/lib.sh", "lib/git.sh", "judge/record.sh",
+                     "judge/records.py"):
             (self.root / "harness" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / "harness" / path, self.root / "harness" / path)
         shutil.copytree(ROOT / "harness/prove/model", self.root / "harness/prove/model")
@@ -105,8 +110,8 @@ class Model(unittest.TestCase):
         self.shim("gcc", f"printf '#!/bin/sh\\ncat {self.shims}/pan.text\\n{leave}\\n' >pan\n"
                          "chmod +x pan\n")
 
-    def run_model(self, names: str, *args: str) -> subprocess.CompletedProcess[str]:
-        env = {k: v for k, v in os.environ.items() if k != "PTLOCK_START"}
+    def run_model(self, names: str, *args: str, **knobs: str) -> subprocess.CompletedProcess[str]:
+        env = {k: v for k, v in os.environ.items() if k != "PTLOCK_START"} | knobs
         return subprocess.run(
             ["bash", str(self.root / "harness/prove/model.sh"), *args],
             env=env | {"MODELS": names, "PATH": f"{self.shims}:{os.environ['PATH']}"},
@@ -118,6 +123,14 @@ class Model(unittest.TestCase):
         lines = run.stdout.splitlines()
         self.assertGreaterEqual(len(lines), 3, run.stdout + run.stderr)
         return run.returncode, lines[-2], lines[-1]
+
+    def record(self, name: str) -> records.Record:
+        return records.read(self.root / f"build/records/model/{name}.json")
+
+    def searched(self, names: str, **knobs: str) -> bool:
+        """Or was its record enough?"""
+        run = self.run_model(names, **knobs)
+        return "by its record" not in run.stdout
 
     def error(self, names: str, *args: str) -> str:
         run = self.run_model(names, *args)
@@ -140,6 +153,31 @@ class Model(unittest.TestCase):
         code, line, last = self.result("sound")
         self.assertEqual((code, last), (0, "1 checked, 0 wrong"))
         self.assertEqual(line.split()[:5], ["sound", "holds", "holds", "2268", "2836"])
+
+    def test_records(self) -> None:
+        self.pan_says(HOLDS)
+        self.result("sound broken")
+        record = self.record("sound")
+        self.assertEqual((record.result, record.detail), ("pass", "holds"))
+        self.assertEqual(record.figures,
+                         [{"states": "2268", "transitions": "2836", "steps": ""}])
+        record = self.record("broken")
+        self.assertEqual((record.result, record.detail),
+                         ("fail", "WRONG: holds, must: deadlock"))
+
+    def test_what_is_recorded_is_not_searched_again(self) -> None:
+        self.pan_says(HOLDS)
+        self.assertTrue(self.searched("sound"))
+        self.assertFalse(self.searched("sound"))
+        self.assertTrue(self.searched("sound", AGAIN="1"))
+        for path in (self.checks, self.root / "harness/prove/model/mm.pml"):
+            text = path.read_text()
+            path.write_text(text + "\n/* more */\n"
+                            if path.suffix == ".pml" else text.replace("\tA\t", "\tA B\t"))
+            self.assertTrue(self.searched("sound"), path)
+            self.assertFalse(self.searched("sound"), path)
+        for _ in range(2):
+            self.assertEqual(self.result("broken")[0], 1, "a failure is searched again")
 
     def test_what_must_fail_but_holds_is_wrong(self) -> None:
         self.pan_says(HOLDS)

@@ -91,6 +91,40 @@ class Records(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, "one.json.*remove it"):
                 records.load(self.folder)
 
+    def test_get(self) -> None:
+        self.put("experiment=cell", "name=one", "result=pass", "detail=all is well")
+        path = str(self.folder / "cell/one.json")
+        self.assertEqual(self.run_it("get", path, "detail"), "all is well\n")
+        self.assertIn("colour", self.run_it("get", path, "colour", expect=2))
+
+    def test_lines(self) -> None:
+        """A record a line, sorted, without what passed, empty, or of this machine."""
+        checks = self.table("result.tsv", "check\tname\tresult\tdetail\n"
+                            "kunit\ta.b\tpass\t\nproof\tx=1\tpass\t\nconfig\ta\tinfo\tx\n"
+                            "selftest\ta.c\tfail\tsee /here/build/log\n")
+        for name in ("two", "one"):
+            self.put("experiment=cell", f"name={name}", "result=fail", "detail=in /here/x",
+                     "in.tree=t", "in.tip=abc", "in.base=Linux 7.3.4", "in.qemu=",
+                     "--checks", checks)
+        path = self.folder / "lines"
+        path.write_text(records.as_lines(r.compact("/here") for r in records.load(self.folder)))
+        one, two = records.load_lines(path)
+        self.assertEqual((one.name, two.name, one.version()), ("one", "two", "7.3"))
+        self.assertEqual(one.inputs, {"tree": "t", "base": "Linux 7.3.4"})
+        self.assertEqual((one.checks, one.passed, one.host, one.detail),
+                         ([["selftest", "a.c", "fail", "see build/log"]],
+                          {"kunit": 1, "proof": 1}, "", "in x"))
+        self.assertEqual([one.count(r) for r in records.RESULTS], [1, 1, 0])
+        self.assertEqual(records.as_lines([two, one.compact("/here")]), path.read_text())
+        self.assertEqual(records.load_lines(self.folder / "none"), [])
+
+    def test_built(self) -> None:
+        record = records.Record("cell", "hppa", result="pass",
+                                checks=[["build", "hppa", "pass", ""]])
+        self.assertEqual((record.state(), record.compact("/x").state()), ("built", "built"))
+        record.result = "fail"
+        self.assertEqual(record.state(), "fail")
+
     def test_table(self) -> None:
         for name, result, run in (("one", "pass", "1"), ("two", "fail", "1"),
                                   ("old", "pass", "0"), ("kept", "pass", "0")):

@@ -72,6 +72,8 @@ LINES = [
     ("bad page", "BUG: Bad rss-counter state mm:00000000 type:MM_ANONPAGES val:1"),
     ("bad page", "BUG: non-zero pgtables_bytes on freeing mm: 4096"),
     ("bad page", "mm/pgtable-generic.c:54: bad pmd 0000000012345678(1234)"),
+    ("bad page", "get_swap_device: Bad swap file entry 3c00000000000001"),
+    ("bad page", "get_swap_device: Bad swap offset entry 00fffffe"),
     ("oops", "Internal error: Oops: 206 [#1] SMP ARM"),
     ("oops", "8<--- cut here --- Unable to handle kernel paging request at virtual"),
     ("oops", "Oops: Kernel access of bad area, sig: 11 [#1]"),
@@ -81,6 +83,7 @@ LINES = [
     ("WARN", "WARNING: CPU: 0 PID: 1 at mm/highmem.c:167 __kmap_to_page+0x1"),
     ("WARN", "WARNING: mm/highmem.c:167 at __kmap_to_page+0x1/0x2, CPU#0: x/1"),
     ("out of memory", "x invoked oom-killer: gfp_mask=0x0(), order=0"),
+    ("out of memory", "Huh VM_FAULT_OOM leaked out to the #PF handler. Retrying PF"),
     ("stack trace", "------------[ cut here ]------------"),
 ]
 
@@ -239,12 +242,12 @@ class Console(unittest.TestCase):
 class Program(unittest.TestCase):
     """verdict.py as boot.sh runs it."""
 
-    def run_it(self, name: str, selftest: str, ended: str = "exit",
-               kunit: Path = KUNIT) -> subprocess.CompletedProcess[str]:
+    def run_it(self, name: str, selftest: str, ended: str = "exit", kunit: Path = KUNIT,
+               suites: str = "example") -> subprocess.CompletedProcess[str]:
         self.dir = Path(self.enterContext(tempfile.TemporaryDirectory()))
         return subprocess.run(
             [str(VERDICT), "--cell", "x", "--console", f"{DATA}/{name}.console",
-             "--port", f"{DATA}/{name}.port", "--suites", "example",
+             "--port", f"{DATA}/{name}.port", "--suites", suites,
              "--selftests", selftest, "--ended", ended, "--kunit", str(kunit),
              "--out", str(self.dir / "result.tsv")],
             capture_output=True, text=True, check=False)
@@ -256,6 +259,13 @@ class Program(unittest.TestCase):
         rows = (self.dir / "result.tsv").read_text().splitlines()
         self.assertEqual(rows[0], "check\tname\tresult\tdetail")
         self.assertIn("selftest\tpass.first\tpass\t", rows)
+
+    def test_lists(self) -> None:
+        """Words separated as the caller has them."""
+        for suites in ("example,ptlock", "example ptlock", " example  ptlock "):
+            got = self.run_it("pass", "pass", suites=suites)
+            self.assertIn("FAIL x: kunit ptlock: the suite never ran", got.stdout)
+            self.assertNotIn("also: kunit", got.stdout)
 
     def test_fail(self) -> None:
         got = self.run_it("warn", "warn")

@@ -86,7 +86,7 @@ drop()
 cd "$BUILD" 2>/dev/null || exit 0
 nobody_works
 if [ "${1:-}" = all ]; then
-	[ "${FORCE:-}" = 1 ] || no_work
+	on FORCE || no_work
 	KEEP=()
 fi
 mapfile -t files < <(find . -mindepth 1 -maxdepth 1 "${KEEP[@]}" -printf '%P\n')

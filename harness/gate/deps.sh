@@ -1,111 +1,94 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# deps.sh [--lint] [CELL...]: installs what is missing, with one call of apt-get.
+# deps.sh [--GATE...] [CELL...]: installs what is missing, with one call of apt-get.
 #
-# in:   the lists below, packages of the cells named; --lint: what
-#       the checks need as well
+# in:   deps.tsv: the lines for all, and those of each GATE; the packages of each CELL;
+#       DEPS=skip: does nothing
 # out:  installed packages; on stderr which and what for, when there are any
 # exit: 0 all there; 1 with one line that names what is missing
 #
-# Asks nothing: root, or sudo that needs no password. Where neither apt-get nor
-# root is to be had, it names what is missing.
+# Asks nothing: root, or sudo that needs no password. Where neither is to be had, or no
+# apt-get, it names what is missing.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 
-# For every cell: package=what it is for
-COMMON=(
-	git="composing the tree"
-	python3="reading results"
-	make="building the kernel"
-	gcc="building the kernel's own tools"
-	libc6-dev="building the kernel's own tools"
-	flex="the kernel's Kconfig"
-	bison="the kernel's Kconfig"
-	bc="the kernel's time constants"
-	libelf-dev="the kernel's objtool"
-	xz-utils="unpacking the kernel source"
-	debian-archive-keyring="checking the kernel source's signature"
-	perl="the kernel's scripts"
-	cpio="the initramfs"
-	e2fsprogs="the disk with the file system under test"
-	ccache="building again"
-	parallel="running the matrix"
-	rsync="spreading the matrix over hosts"
-	openssh-client="spreading the matrix over hosts"
-)
-LINT=(
-	shellcheck="checking the scripts"
-	sparse="checking the series"
-	coccinelle="checking the series"
-	quilt="checking that patches/ is a quilt series"
-	git-email="checking that the series can be mailed"
-	libmailtools-perl="git send-email"
-	spin="checking the model"
-)
+TABLE=$HARNESS/gate/deps.tsv
+MISSING=() WHY=() ABSENT=()
+SUDO=(sudo -n)
+[ "$(id -u)" != 0 ] || SUDO=()
 
-installed()
-{
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
-}
-
-# wanted PACKAGE REASON: remember it if it is not there. A tool that came
-# without a package does as well.
+# wanted PACKAGE COMMAND REASON: remember it if it is not there.
 wanted()
 {
-	installed "$1" || command -v "$1" >/dev/null && return
 	[[ " ${MISSING[*]} " != *" $1 "* ]] || return 0
+	if [ "$2" != - ]; then
+		! command -v "$2" >/dev/null || return 0
+	else
+		[[ -n $INSTALLED && $INSTALLED != *" $1 "* ]] || return 0
+	fi
 	MISSING+=("$1")
-	WHY+=("$1 ($2)")
+	WHY+=("$1 ($3)")
+	ABSENT+=("$2 ($1)")
 }
 
-# run_root CMD...: as root, or through a sudo that asks nothing.
-run_root()
+# of_cell CELL: its compiler, libc and QEMU.
+of_cell()
 {
-	if [ "$(id -u)" = 0 ]; then
-		env DEBIAN_FRONTEND=noninteractive "$@"
-	else
-		sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
-	fi
+	local package command
+
+	load_cell "$1"
+	for package in $CELL_packages; do
+		command=-
+		[[ $package != gcc* ]] || command=${CELL_cross}gcc
+		[[ $package != qemu* || -z $CELL_qemu ]] || command=${CELL_qemu%% *}
+		wanted "$package" "$command" "cell $1"
+	done
+}
+
+apt()
+{
+	"${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "$@" >>"$BUILD/deps.log" 2>&1 </dev/null
+}
+
+# list ITEM...: with a comma between them.
+list()
+{
+	printf '%s, ' "$@" | sed 's/, $//'
 }
 
 install_missing()
 {
-	local log=$BUILD/deps.log by_hand="apt-get install ${MISSING[*]}"
+	local get=(install -y --no-install-recommends "${MISSING[@]}") by_hand="apt-get install ${MISSING[*]}"
 
 	command -v apt-get >/dev/null ||
-		die "missing: ${MISSING[*]}: no apt-get here, install them by other means"
-	[ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null ||
+		die "missing: $(list "${ABSENT[@]}"): not Debian here, install them by other means, or DEPS=skip"
+	"${SUDO[@]}" true 2>/dev/null ||
 		die "missing: ${MISSING[*]}: neither root nor sudo without a password; run as root: $by_hand"
-	: >"$log"
-	note "installing: $(printf '%s, ' "${WHY[@]}" | sed 's/, $//')"
+	mkdir -p "$BUILD" || die "cannot create $BUILD"
+	: >"$BUILD/deps.log"
+	note "installing: $(list "${WHY[@]}")"
 	# Without package indexes, or with old ones, it takes an update first.
-	apt_install || {
-		run_root apt-get update >>"$log" 2>&1 && apt_install
-	} || die "apt-get install failed: see $log; by hand: $by_hand"
+	apt "${get[@]}" || { apt update && apt "${get[@]}"; } ||
+		die "apt-get install failed: see $BUILD/deps.log; by hand: $by_hand"
 }
 
-apt_install()
-{
-	run_root apt-get install -y --no-install-recommends "${MISSING[@]}" \
-		>>"$log" 2>&1 </dev/null
-}
-
-MISSING=()
-WHY=()
-if [ "${1:-}" = --lint ]; then
-	COMMON+=("${LINT[@]}")
+gates=' all '
+while [[ ${1:-} = --* ]]; do
+	cut -f2 "$TABLE" | grep -qx -- "${1#--}" || die "deps.sh $1: deps.tsv has no such gate"
+	gates+="${1#--} "
 	shift
-fi
-for item in "${COMMON[@]}"; do
-	wanted "${item%%=*}" "${item#*=}"
 done
+[[ ${DEPS:-skip} = skip ]] || die "DEPS=$DEPS: it is skip, or nothing"
+[ -z "${DEPS:-}" ] || exit 0
+# Empty where there is no dpkg.
+INSTALLED=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null |
+	sed -n 's/^installed/ /p' | tr '\n' ' ') || true
+while IFS=$'\t' read -r package gate command reason; do
+	[[ $gates != *" $gate "* ]] || wanted "$package" "$command" "$reason"
+done < <(grep -v '^#' "$TABLE")
 for cell; do
-	load_cell "$cell"
-	for package in $CELL_packages; do
-		wanted "$package" "cell $cell"
-	done
+	of_cell "$cell"
 done
-mkdir -p "$BUILD" || die "cannot create $BUILD"
 [ ${#MISSING[@]} = 0 ] || install_missing

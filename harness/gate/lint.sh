@@ -1,57 +1,89 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Check the series and the harness without building a kernel.
+# lint.sh: checks the stack and the harness without building a kernel.
 #
-# usage: harness/gate/lint.sh        one line a check, then "N passed, N failed"
+# in:   patches/, build/tree (brought up to date), the files of this repository;
+#       LINT_SLOW=1: also sparse and W=1 on the touched files, built with the
+#       configuration of x86_64, and coccicheck
+# out:  a line a check, then "N passed, N failed"; build/lint/results.tsv: check, result,
+#       detail; build/lint/CHECK.log
+# exit: 0 every check passed; 1 one did not
 #
-# Takes patches/, build/tree (composed when missing) and the files of this
-# repository; logs go to build/lint/. LINT_SLOW=1 adds sparse and W=1 on the
-# touched files (builds them, with the x86_64 cell's configuration) and
-# coccicheck. A file of the kernel's may have warnings of its own: what counts is
-# what the series adds. Exit code: 0 only when every check passed.
+# A file of the kernel's may have warnings of its own: what counts is what the stack adds.
 
-. "$(dirname "$0")/../lib/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
+. "$HARNESS/guest/cells.sh"
 
 OUT=$BUILD/lint
 TREE=$(tree_dir)
-PASSED=0 FAILED=0
+CHECKS=()
+declare -A REV=()
 
-# check NAME FUNCTION ARG...: passes when the function is silent and succeeds.
-check()
+# run CHECK: the function of that name; it passes when it is silent and succeeds.
+run()
 {
-	local name=$1 log=$OUT/$1.log start=$SECONDS status=0
+	local file=$OUT/$1 start=$SECONDS detail
 
-	say lint "$name"
-	("${@:2}") >"$log" 2>&1 || status=$?
-	if [ "$status" -eq 0 ] && [ ! -s "$log" ]; then
-		PASSED=$((PASSED + 1))
-		printf '%sok   %s (%d s)\n' "$CLEAR" "$name" $((SECONDS - start))
+	say lint "$1"
+	if ("$1") >"$file.log" 2>&1 && [ ! -s "$file.log" ]; then
+		printf '%sok   %s (%d s)\n' "$CLEAR" "$1" $((SECONDS - start)) >"$file.line"
+		printf '%s\tpass\t\n' "$1" >"$file.tsv"
 	else
-		FAILED=$((FAILED + 1))
-		printf '%sFAIL %s: %s (%s lines in %s)\n' "$CLEAR" "$name" \
-			"$(sed '/^$/d' "$log" | head -n 1 | cut -c-200)" \
-			"$(wc -l <"$log")" "$log"
+		detail=$(sed '/^$/d' "$file.log" | head -n 1 | tr '\t' ' ' | cut -c-200)
+		printf '%sFAIL %s: %s (%d lines in %s)\n' "$CLEAR" "$1" "$detail" \
+			"$(wc -l <"$file.log")" "$file.log" >"$file.line"
+		printf '%s\tfail\t%s\n' "$1" "$detail" >"$file.tsv"
 	fi
 }
 
-# Files that the series touches, those matching the pattern $1.
+# check NAME: beside others, at most JOBS at a time.
+check()
+{
+	CHECKS+=("$1")
+	while [ "$(jobs -pr | wc -l)" -ge "$JOBS" ]; do
+		wait -n || true
+	done
+	run "$1" &
+}
+
+# alone NAME: what keeps all CPUs busy by itself, or needs what others leave.
+alone()
+{
+	wait
+	check "$1"
+	wait
+}
+
+# summary: of all, in the order in which they began; false when one failed.
+summary()
+{
+	local failed
+
+	cd "$OUT"
+	cat "${CHECKS[@]/%/.line}"
+	{ printf 'check\tresult\tdetail\n' && cat "${CHECKS[@]/%/.tsv}"; } >results.tsv
+	failed=$(grep -c $'\tfail\t' results.tsv) || true
+	echo "$((${#CHECKS[@]} - failed)) passed, $failed failed"
+	[ "$failed" = 0 ]
+}
+
+# touched PATTERN: the files that the stack touches; repo_files PATTERN: those of this
+# repository, which is the current folder.
 touched()
 {
-	tgit diff --name-only --no-renames --diff-filter=d "$BASE_REV" "$TIP" |
-		grep -E "$1" || true
+	tgit diff --name-only --no-renames --diff-filter=d "${REV[base]}" "${REV[tip]}" | grep -E "$1" || true
 }
 
 repo_files()
 {
-	git -C "$ROOT" ls-files -co --exclude-standard |
-		while IFS= read -r f; do [ ! -f "$ROOT/$f" ] || echo "$f"; done
+	git ls-files -co --exclude-standard | grep -E "${1:-.}" | xargs -d '\n' ls -d 2>/dev/null || true
 }
 
 # Every file in the kernel's folders belongs to a commit of the series.
 unlisted()
 {
 	comm -23 \
-		<(repo_files | grep / | grep -vE '^(patches|harness|tests|build|\.[^/]*)/' | sort) \
+		<(repo_files | grep / | grep -vE '^(patches|docs|harness|tests|build|\.[^/]*)/' | sort) \
 		<(sed -nE 's/^[^ #]+\.patch # \+ //p' "$PATCHES"/*/series | tr ' ' '\n' | sort) |
 		sed 's/$/: in no line of a series file/'
 }
@@ -82,6 +114,20 @@ quilt_push()
 	done
 }
 
+# A series is read in one sitting, its cover letter on one screen.
+series_size()
+{
+	local folder patches lines
+
+	for folder in "$PATCHES"/*/; do
+		[ -d "$folder" ] || continue
+		patches=$(find "$folder" -name '*.patch' | wc -l)
+		[ "$patches" -le 7 ] || echo "$folder: $patches patches, at most 7 are read in one sitting"
+		lines=$(sed 1,2d "$folder/0000-cover-letter.txt" | wc -l)
+		[ "$lines" -le 45 ] || echo "$folder: a cover letter of $lines lines, at most 45 fit on a screen"
+	done
+}
+
 # Commit ids of the kernel's history are not in an imported base, so checkpatch
 # cannot look them up: UNKNOWN_COMMIT_ID says nothing here. Stored patches have no sign-off.
 # FILE_PATH_CHANGES only asks whether MAINTAINERS knows the new files, which the
@@ -90,55 +136,42 @@ quilt_push()
 # what it takes to have a page mapped in PKMAP.
 checkpatch()
 {
-	local ignore=MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF
+	local ignore=MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID
 
-	ignore+=,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID
 	ignore+=,UNCOMMENTED_DEFINITION,DEPRECATED_API
 	find "$OUT/series" -name '*.patch' ! -name '0000-*' -print0 |
-		(cd "$TREE" && GIT_DIR=/nonexistent xargs -0 -n1 -P "$JOBS" \
+		(cd "$TREE" && GIT_DIR=/nonexistent xargs -0 -n4 -P "$JOBS" \
 			./scripts/checkpatch.pl --strict --quiet --no-summary --terse \
 			--show-types --ignore "$ignore") |
 		sort -V || true
 }
 
-# Each mutant applies to the series, and names a cell and a test that exist.
+# Each mutant applies to the stack, widened if windows.sh boots it, and names a cell and
+# a test that exist.
 mutants()
 {
-	local file name field test
+	local file name field test cells index widened=$OUT/widened.index plain=$OUT/mutants.index
 
-	local -x GIT_INDEX_FILE=$OUT/mutants.index
-	tgit read-tree "$TIP"
+	GIT_INDEX_FILE=$plain tgit read-tree "$TIP"
+	cp "$plain" "$widened"
+	GIT_INDEX_FILE=$widened tgit apply --cached "$HARNESS/prove/windows/widen.patch"
+	cells=$(cell_names)
 	for file in "$HARNESS"/prove/mutants/*.patch; do
-		name=${file##*/}
+		name=${file##*/} index=$plain
 		for field in Breaks Cell Killed-by; do
-			sed '/^---$/q' "$file" | grep -q "^$field: ." ||
-				echo "$name: no line '$field: …' before ---"
+			grep -q "^$field: ." "$file" || echo "$name: no line '$field: …'"
 		done
-		"$HARNESS/guest/cells.py" names | grep -qx "$(sed -n 's/^Cell: //p' "$file")" ||
-			echo "$name: its cell is not in cells.ini"
+		grep -qx -- "$(sed -n 's/^Cell: //p' "$file")" <<<"$cells" || echo "$name: no such cell"
 		test=$(sed -n 's/^Killed-by: //p' "$file")
 		if [[ $test = windows.* ]]; then
-			widened_mutant "$name" "${test#windows.}"
-			continue
-		fi
-		test=${test##*.}
-		grep -rqE "(KUNIT_CASE|TEST_F.*)\(.*\<$test\>" "$ROOT/mm/tests" \
-			"$ROOT/tools/testing/selftests/mm" ||
-			echo "$name: there is no test $test"
-		tgit apply --cached --check "$file" || echo "$name: does not apply"
+			index=$widened
+			cut -f3 "$HARNESS/prove/windows/windows.tsv" | grep -qxF -- "${test#windows.}"
+		else
+			grep -rqE "(KUNIT_CASE|TEST_F.*)\(.*\<${test##*.}\>" "$ROOT/mm/tests" \
+				"$ROOT/tools/testing/selftests/mm"
+		fi || echo "$name: there is no test $test"
+		GIT_INDEX_FILE=$index tgit apply --cached --check "$file" || echo "$name: does not apply"
 	done
-}
-
-# widened_mutant NAME TEST: the same, of one that windows.sh boots.
-widened_mutant()
-{
-	cut -f3 "$HARNESS/prove/windows/windows.tsv" | grep -qxF -- "$2" ||
-		echo "$1: there is no test $2 in harness/prove/windows/windows.tsv"
-	local -x GIT_INDEX_FILE=$OUT/widened.index
-	tgit read-tree "$TIP"
-	{ tgit apply --cached "$HARNESS/prove/windows/widen.patch" &&
-		tgit apply --cached --check "$HARNESS/prove/mutants/$1"; } ||
-		echo "$1: does not apply to the series with harness/prove/windows/widen.patch"
 }
 
 # Each added file has a maintainer, not only the list of last resort.
@@ -146,27 +179,23 @@ maintainers()
 {
 	local path who
 
-	tgit diff --name-only --diff-filter=A "$BASE_REV" "$TIP" >"$OUT/added"
-	while IFS= read -r path; do
+	tgit diff --name-only --diff-filter=A "${REV[base]}" "${REV[tip]}" | while IFS= read -r path; do
 		who=$(cd "$TREE" && ./scripts/get_maintainer.pl -f --no-git \
 			--no-git-fallback --no-l --no-rolestats "$path")
 		[ -n "$who" ] || echo "$path: nobody in MAINTAINERS"
-	done <"$OUT/added"
+	done
 }
 
 # both PATTERN: the touched files as they were and as they are, in two folders.
 both()
 {
-	local rev path
+	local rev
+	local -x GIT_INDEX_FILE=$OUT/both.index
 
-	rm -rf "$OUT/base" "$OUT/tip"
 	for rev in base tip; do
-		mkdir -p "$OUT/$rev"
-		touched "$1" | while IFS= read -r path; do
-			mkdir -p "$OUT/$rev/$(dirname "$path")"
-			tgit show "$([ $rev = base ] && echo "$BASE_REV" || echo "$TIP"):$path" \
-				>"$OUT/$rev/$path" 2>/dev/null || rm "$OUT/$rev/$path"
-		done
+		rm -rf "${OUT:?}/$rev"
+		tgit read-tree "${REV[$rev]}"
+		touched "$1" | tgit checkout-index -q --prefix="$OUT/$rev/" --stdin
 	done
 }
 
@@ -174,7 +203,7 @@ both()
 added_lines()
 {
 	diff <(sed -E 's/:[0-9]+(:[0-9]+)?//g' "$1" | sort) \
-	     <(sed -E 's/:[0-9]+(:[0-9]+)?//g' "$2" | sort) | sed -n 's/^> //p'
+	     <(sed -E 's/:[0-9]+(:[0-9]+)?//g' "$2" | sort) | sed -n 's/^> //p' || true
 }
 
 kernel_doc()
@@ -183,14 +212,12 @@ kernel_doc()
 
 	both '\.[ch]$'
 	for rev in base tip; do
-		(cd "$OUT/$rev" && find . -name '*.[ch]' -exec env PYTHONDONTWRITEBYTECODE=1 \
-			"$TREE/scripts/kernel-doc" -none {} +) >"$OUT/kernel-doc.$rev" 2>&1 || true
+		(cd "$OUT/$rev" && find . -type f -exec env PYTHONDONTWRITEBYTECODE=1 \
+			"$TREE/scripts/kernel-doc" -none {} +) >"$OUT/kernel-doc.$rev" 2>&1
 	done
 	# It must have run at all.
-	if grep -m 1 -A 5 Traceback "$OUT/kernel-doc.tip"; then
-		return
-	fi
-	added_lines "$OUT/kernel-doc.base" "$OUT/kernel-doc.tip"
+	grep -m 1 -A 5 Traceback "$OUT/kernel-doc.tip" ||
+		added_lines "$OUT/kernel-doc.base" "$OUT/kernel-doc.tip"
 }
 
 no_tags()
@@ -198,145 +225,130 @@ no_tags()
 	! grep -rnE '^(Signed-off|Reviewed|Acked|Tested|Co-developed)-by:' "$PATCHES"
 }
 
-shell_check()
+shell()
 {
-	local files
-
-	need shellcheck shellcheck
-	mapfile -t files < <(repo_files | grep -E '^(harness|tests)/.*\.sh$|^\.ci/run$')
-	cd "$ROOT" || return
-	shellcheck -x -P harness:harness/lib "${files[@]}"
+	repo_files '^(harness|tests)/.*\.sh$|^\.ci/run$' |
+		xargs -d '\n' -n 4 -P "$JOBS" shellcheck -x -P harness:harness/lib
 }
 
-python_syntax()
+# It parses as Python 3.9, and each function says what it gives.
+python()
 {
-	local file
-
-	repo_files | grep '\.py$' | while IFS= read -r file; do
-		python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' \
-			"$ROOT/$file" 2>&1 | tail -n 1
-	done
+	repo_files '\.py$' | python3 -c '
+import ast, sys
+for path in sys.stdin.read().splitlines():
+    try:
+        tree = ast.parse(open(path).read(), path, feature_version=(3, 9))
+    except SyntaxError as error:
+        print(f"{path}: {error}")
+        continue
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and not node.returns:
+            print(f"{path}:{node.lineno}: {node.name}() has no type")'
 }
 
 spdx()
 {
-	repo_files | grep -E '\.(sh|py|c|h)$|^\.ci/run$|Makefile$' | while IFS= read -r file; do
-		head -n 3 "$ROOT/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0' ||
-			echo "$file: no SPDX line"
-	done
+	repo_files '\.(sh|py|c|h|ini|tsv)$|^\.ci/run$|Makefile$' | xargs -d '\n' awk '
+		FNR == 1 { without[FILENAME] }
+		FNR <= 3 && /SPDX-License-Identifier: GPL-2.0/ { delete without[FILENAME] }
+		FNR == 3 { nextfile }
+		END { for (file in without) print file ": no SPDX line" }'
 }
 
-# Paths and names of the machine it was written on. Short ones say nothing; a
-# path counts only where it starts, as one below a variable is none of ours.
+# Paths and names of the machine it was written on. Short ones say nothing; a path
+# counts only where it starts, as one below a variable is none of ours.
 machine_names()
 {
 	local word
 
-	repo_files >"$OUT/files"
 	for word in "$ROOT" "$HOME/" "$(hostname)" \
 		"$(apt-get indextargets --format "\$(SITE)" 2>/dev/null | head -n 1 | sed 's|.*//||')"; do
-		[ ${#word} -ge 6 ] || continue
-		(cd "$ROOT" && tr '\n' '\0' <"$OUT/files" |
-			xargs -0 grep -nIP -e "(?<![\w}\"./-])\\Q$word\\E" /dev/null) || true
+		[ ${#word} -lt 6 ] ||
+			repo_files | xargs -d '\n' grep -HnIP -e "(?<![\w}\"./-])\\Q$word\\E"
 	done
+	return 0
 }
 
 # sparse 0.6.4 does not know __typeof_unqual__, and kbuild leaves out a checker
-# that does not. One kernel build directory for the touched files, base first, then the series.
+# that does not. One kernel build directory for the touched files, base first.
 compile()
 {
-	local rev objects config=$BUILD/kernel/x86_64/.config walk
+	local rev objects walk config=$BUILD/kernel/x86_64/.config kernel=$OUT/kernel
 
-	[ -f "$config" ] || { echo "no $config: build it (harness/run/cell.sh x86_64) first"; return; }
-	need sparse sparse
-	touched '\.c$' | grep -vE '^(tools|arch/(arm|arm64|powerpc|riscv|s390)|Documentation)/' |
-		sed 's/c$/o/' >"$OUT/objects"
-	for rev in "$BASE_REV" "$TIP"; do
-		walk=$(walk_tree "$rev")
-		mkdir -p "$OUT/kernel"
-		cp "$config" "$OUT/kernel/.config"
-		make -s -C "$walk" O="$OUT/kernel" olddefconfig prepare >"$OUT/prepare.log" 2>&1 ||
+	[ -f "$config" ] || { echo "no $config: build it (make run) first"; return; }
+	mkdir -p "$kernel"
+	for rev in base tip; do
+		walk=$(walk_tree "${REV[$rev]}")
+		cp "$config" "$kernel/.config"
+		make -s -C "$walk" O="$kernel" olddefconfig prepare >"$OUT/prepare.log" 2>&1 ||
 			{ tail -n 3 "$OUT/prepare.log"; return; }
-		mapfile -t objects < <(while read -r o; do
-			[ ! -f "$walk/${o%o}c" ] || echo "$o"; done <"$OUT/objects")
-		(cd "$OUT/kernel" && rm -f "${objects[@]}")
-		make -k -s -C "$walk" O="$OUT/kernel" -j"$JOBS" C=2 W=1 \
-			CHECK="sparse -D__typeof_unqual__=__typeof__" "${objects[@]}" \
-			>"$OUT/compile.$([ "$rev" = "$TIP" ] && echo tip || echo base)" 2>&1 || true
+		mapfile -t objects < <(touched '\.c$' | (cd "$walk" && xargs ls -d 2>/dev/null) |
+			grep -vE '^(tools|arch/(arm|arm64|powerpc|riscv|s390)|Documentation)/' | sed 's/c$/o/')
+		(cd "$kernel" && rm -f "${objects[@]}")
+		make -k -s -C "$walk" O="$kernel" -j"$JOBS" C=2 W=1 \
+			CHECK="sparse -D__typeof_unqual__=__typeof__" "${objects[@]}" >"$OUT/compile.out" 2>&1
+		grep -E '(warning|error):' "$OUT/compile.out" >"$OUT/compile.$rev"
 	done
-	grep -m 1 'is not available or not up to date' "$OUT/compile.tip" || true
-	added_lines <(grep -E '(warning|error):' "$OUT/compile.base") \
-		<(grep -E '(warning|error):' "$OUT/compile.tip")
+	grep -m 1 'is not available or not up to date' "$OUT/compile.out"
+	added_lines "$OUT/compile.base" "$OUT/compile.tip"
 }
 
 # One semantic patch on the files of the current folder, as `make coccicheck
 # MODE=report` runs it; says on fd 3 that it ran.
 cocci_one()
 {
-	local options
-
-	grep -q '^virtual report' "$1" || return 0
-	options=$(sed -n 's|^// Options: ||p' "$1")
-	# shellcheck disable=SC2086 # a list of words
+	# shellcheck disable=SC2046,SC2014 # a list of words, for all files
 	find . -name '*.c' -exec timeout 300 spatch -D report --very-quiet --no-show-diff \
-		$options -I "$TREE/include" --cocci-file "$1" {} + 2>/dev/null &&
-		echo "${1##*/}" >&3
+		$(sed -n 's|^// Options: ||p' "$1") -I "$TREE/include" --cocci-file "$1" {} + \
+		2>/dev/null && echo "${1##*/}" >&3
 }
 
+# Not userspace: it does not have the helpers that are recommended there. A few semantic
+# patches need what is not installed; most must have run.
 coccicheck()
 {
 	local rev
 
-	need spatch coccinelle
 	export -f cocci_one
 	export TREE
-	# Not userspace: it does not have the helpers that are recommended there.
 	both '^(mm|include|arch|fs|kernel)/.*\.c$'
 	: >"$OUT/cocci.ran"
 	for rev in base tip; do
 		# shellcheck disable=SC2016 # expanded by the inner shell
-		(cd "$OUT/$rev" && find "$TREE/scripts/coccinelle" -name '*.cocci' -print0 |
+		(cd "$OUT/$rev" && grep -rlZ --include='*.cocci' '^virtual report' "$TREE/scripts/coccinelle" |
 			xargs -0 -P "$JOBS" -n 1 bash -c 'cocci_one "$1"' _ |
-			sort) >"$OUT/cocci.$rev" 3>>"$OUT/cocci.ran" || true
+			sort) >"$OUT/cocci.$rev" 3>>"$OUT/cocci.ran"
 	done
-	# A few semantic patches need what is not installed; most must have run.
 	[ "$(wc -l <"$OUT/cocci.ran")" -ge 80 ] || echo "spatch fails on most of scripts/coccinelle"
 	added_lines "$OUT/cocci.base" "$OUT/cocci.tip"
 }
 
 main()
 {
+	local name slow=()
+
 	[ $# -eq 0 ] || die "lint.sh takes no arguments; LINT_SLOW=1 adds sparse, W=1, coccicheck"
 	lock lint
-	scratch_logs
-	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
-	composed
-	TIP=$TIP_REV
-	check series unlisted
-	check git-am mail_series
-	check quilt quilt_push
-	check checkpatch checkpatch
-	check maintainers maintainers
-	check mutants mutants
-	check kernel-doc kernel_doc
-	check no-tags no_tags
-	check shellcheck shell_check
-	check python python_syntax
-	check spdx spdx
-	check machine-names machine_names
-	if [ -n "${LINT_SLOW:-}" ]; then
-		check sparse-w1 compile
-		check coccicheck coccicheck
-	fi
-	echo "$PASSED passed, $FAILED failed"
-	[ "$FAILED" -eq 0 ]
-}
-
-# Earlier logs would be taken for this run's. The build directory stays.
-scratch_logs()
-{
+	! on LINT_SLOW || slow=(compile coccicheck)
+	"$HARNESS/gate/deps.sh" --lint ${slow:+--slow}
+	# Earlier logs would be taken for this run's. The build directory stays.
 	mkdir -p "$OUT"
-	rm -rf "$OUT"/*.log "$OUT/series"
+	rm -rf "$OUT"/*.{log,line,tsv} "$OUT/series"
+	"$HARNESS/source/tree.sh" -q >/dev/null
+	the_tree patches
+	TIP=$TIP_REV REV=([base]=$BASE_REV [tip]=$TIP_REV)
+	cd "$ROOT"
+	for name in unlisted series_size mail_series maintainers mutants kernel_doc no_tags python \
+		spdx machine_names; do
+		check "$name"
+	done
+	# They compose and read what mail_series composed and wrote.
+	for name in quilt_push checkpatch shell "${slow[@]}"; do
+		alone "$name"
+	done
+	summary
 }
 
-main "$@"
+# Its tests call the functions one by one.
+[ "${BASH_SOURCE[0]}" != "$0" ] || main "$@"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# test.sh: the tests of harness/, the checks of lint.sh, the cells of the series, and
-# a handful of mutants.
+# test.sh: the tests of harness/, the checks of lint.sh, cells of the stack, and a
+# handful of mutants.
 #
 # in:   CELLS="A B" for other cells than x86_64, arm64 and arm-lpae-highpte; of the
-#       mutants, only those of these cells are run
-# out:  what went on; the last line is "N passed, N failed"
+#       mutants, only those of these cells are run; LINT_SLOW=1: see lint.sh
+# out:  what went on; the last line is "N passed, N failed"; build/unit/, build/lint/
 # exit: 0 nothing failed and something passed; 1 otherwise
 #
 # One that fails does not keep the others from running.
@@ -13,101 +13,99 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
+. "$HARNESS/judge/record.sh"
 
 # Wrong lookup, wrong value handed out, a table freed too early: the rest of them is
 # for make mutants.
 MUTANTS="july-2024 lookup-past-end wrong-pmdval free-at-once"
-PASSED=0
-FAILED=0
+UNIT=$BUILD/unit
+PASSED=0 FAILED=0
 
+# add WHAT STATUS [PASSED FAILED]: what did not end well has failed once at least.
 add()
 {
-	PASSED=$((PASSED + $1))
-	FAILED=$((FAILED + $2))
+	local passed=${3:-0} failed=${4:-0}
+
+	[ "$2" = 0 ] || [ "$failed" -gt 0 ] || failed=1
+	PASSED=$((PASSED + passed))
+	FAILED=$((FAILED + failed))
+	echo "$1: $passed passed, $failed failed"
 }
 
-# A unittest that could not even be loaded counts as one error, as it should.
+# unit FILE: a file of tests; dead before its end, it has failed.
+unit()
+{
+	local out=$UNIT/${1##*/}
+
+	python3 -B "$ROOT/tests/run.py" "$1" >"$out.counts" 2>"$out.log" || true
+	[ -s "$out.counts" ] || echo 0 1 >"$out.counts"
+}
+
+# The largest begin first.
 unit_tests()
 {
-	local log=$BUILD/unittest.log ran bad
+	local passed failed
 
+	rm -rf "$UNIT"
+	mkdir -p "$UNIT"
 	say test "the tests of harness/"
-	(cd "$ROOT" && python3 -B -m unittest discover -s tests) >"$log" 2>&1 || true
-	ran=$(sed -n 's/^Ran \([0-9]*\) tests\?.*/\1/p' "$log")
-	bad=$(grep -cE '^(FAIL|ERROR): ' "$log" || true)
-	# Dead before the end, or nothing found, is a failure too.
-	grep -qE '^(OK|FAILED)' "$log" && [ "${ran:-0}" -gt 0 ] || bad=$((bad + 1))
-	[ "$bad" = 0 ] || cat "$log"
-	# Subtests can fail more than once in a test.
-	((bad <= ${ran:-0})) || ran=$bad
-	add $((ran - bad)) "$bad"
-	echo "tests of harness/: $((ran - bad)) passed, $bad failed"
+	export -f unit
+	export ROOT UNIT
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	find "$ROOT/tests" -name 'test_*.py' -printf '%s\t%p\0' | sort -zrn | cut -zf2 |
+		xargs -0r -n 1 -P "$JOBS" bash -c 'unit "$1"' _
+	awk '$2 { print FILENAME }' "$UNIT"/*.counts | while IFS= read -r file; do
+		cat "${file%.counts}.log"
+	done
+	read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$UNIT"/*.counts)
+	add "tests of harness/" $((passed == 0)) "$passed" "$failed"
 }
 
 lint()
 {
-	local log=$BUILD/lint.log last
+	local status=0 results=$BUILD/lint/results.tsv
 
-	say test lint
-	"$HARNESS/gate/lint.sh" >"$log" || true
-	last=$(tail -n1 "$log")
-	if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
-		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
-	else
-		add 0 1
-	fi
-	sed '$s/^/lint: /' "$log"
+	rm -f "$results"
+	"$HARNESS/gate/lint.sh" || status=$?
+	[ -f "$results" ] || { add lint 1; return; }
+	add lint "$status" "$(grep -c $'\tpass\t' "$results")" "$(grep -c $'\tfail\t' "$results")"
 }
 
 # Every test of the guest counts, and what failed beside them.
 cell()
 {
-	local bad=0
+	local status=0 counts
 
-	"$HARNESS/run/cell.sh" "$1" || bad=1
 	load_cell "$1"
-	results "$CELL_OUT/result.tsv" pass
-	add "$N" 0
-	results "$CELL_OUT/result.tsv" fail
-	((N >= bad)) || N=$bad
-	add 0 "$N"
-}
-
-# results FILE RESULT: how many, into N. No file: the guest was never reached.
-results()
-{
-	N=0
-	[ ! -f "$1" ] || N=$(awk -F'\t' -v want="$2" '$3 == want &&
-		($1 ~ /^(kunit|selftest)$/ || want == "fail") { n++ }
-		END { print n + 0 }' "$1")
+	"$HARNESS/run/cell.sh" "$1" || status=$?
+	read -ra counts < <(python3 - "$(record_file cell "$1")" <<<'
+import json, pathlib, sys
+file = pathlib.Path(sys.argv[1])
+checks = json.loads(file.read_text())["checks"] if file.exists() else []
+print(sum(c[2] == "pass" and c[0] in ("kunit", "selftest") for c in checks),
+      sum(c[2] == "fail" for c in checks))')
+	add "cell $1" "$status" "${counts[@]}"
 }
 
 # A mutant that survived has failed.
 mutants()
 {
-	local name names=() log=$BUILD/mutants.log last
+	local name cell status
 
 	for name in $MUTANTS; do
-		[[ " ${cells[*]} " != *" $(sed -n 's/^Cell: //p' \
-			"$HARNESS/prove/mutants/$name.patch") "* ]] || names+=("$name")
+		cell=$(sed -n 's/^Cell: //p' "$HARNESS/prove/mutants/$name.patch")
+		[[ " ${cells[*]} " = *" $cell "* ]] || continue
+		status=0
+		MUTANTS=$name "$HARNESS/prove/mutants.sh" || status=1
+		add "mutant $name" "$status" $((!status))
 	done
-	[ ${#names[@]} -gt 0 ] || return 0
-	say test "mutants: ${names[*]}"
-	MUTANTS="${names[*]}" "$HARNESS/prove/mutants.sh" >"$log" || true
-	last=$(tail -n1 "$log")
-	if [[ $last =~ ^([0-9]+)\ killed,\ ([0-9]+)\ survived$ ]]; then
-		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
-	else
-		add 0 "${#names[@]}"
-	fi
-	cat "$log"
 }
 
 read -ra cells <<<"${CELLS:-x86_64 arm64 arm-lpae-highpte}"
 for name in "${cells[@]}"; do
 	load_cell "$name"
 done
-"$HARNESS/gate/deps.sh" --lint "${cells[@]}"
+"$HARNESS/gate/deps.sh" --test --lint --matrix --model --bench "${cells[@]}"
 "$HARNESS/source/tree.sh" >/dev/null
 unit_tests
 lint

@@ -72,8 +72,8 @@ echo "$ACCEL" >"$CELL_OUT/accel"
 printf %s "$CLEAR" >&2
 # What a part of the series cannot show, it does not have to.
 set -- --proof "$CELL_proof"
-[ -z "${PARTIAL:-}" ] || set --
-[ -z "${PARTIAL:-}" ] || [ -n "$CELL_suites$CELL_user" ] || set -- --no-tests
+! on PARTIAL || set --
+! on PARTIAL || [ -n "$CELL_suites$CELL_user" ] || set -- --no-tests
 exec "$HARNESS/judge/verdict.py" "$@" --cell "$CELL_cell" \
 	--console "$CELL_OUT/console.log" --port "$CELL_OUT/port.log" \
 	--suites "$CELL_suites" --selftests "$CELL_user" \

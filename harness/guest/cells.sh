@@ -17,6 +17,7 @@ declare -A CELLS_READ=()	# all of them at once: Python is started once
 
 cell_names()
 {
+	command -v python3 >/dev/null || "$HARNESS/gate/deps.sh" || return
 	python3 -S -B "$HARNESS/guest/cells.py" names
 }
 
@@ -24,6 +25,7 @@ load_cell()
 {
 	local lines line get=(env AS="${AS:-}" python3 -S -B "$HARNESS/guest/cells.py" get)
 
+	command -v python3 >/dev/null || "$HARNESS/gate/deps.sh" || return
 	# Before anything is built for it.
 	[[ ${ACCEL:-auto} =~ ^(auto|tcg|kvm)$ ]] || die "ACCEL=$ACCEL: it is auto, tcg or kvm"
 	if [ -z "${AS:-}${CELLS_READ[*]}" ]; then
@@ -58,7 +60,7 @@ cell_folders()
 	CELL_KOUT=${KOUT:-$BUILD/kernel/$CELL_build$(tree_suffix)}
 	CELL_OUT=${KOUT:+$KOUT.cell}
 	CELL_OUT=${CELL_OUT:-$BUILD/cells/$CELL_cell$(tree_suffix)}
-	[ -n "${PARTIAL:-}" ] || return 0
+	on PARTIAL || return 0
 	CELL_suites='' CELL_user=''
 	for name in ${lists[0]}; do
 		! grep -qsr --include='*.c' "\.name = \"$name\"" "$CELL_SRC"/{mm,lib} ||

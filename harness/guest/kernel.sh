@@ -74,7 +74,7 @@ run_make()
 # to come.
 not_there_yet()
 {
-	[ -n "${PARTIAL:-}" ] &&
+	on PARTIAL &&
 		! grep -qsx "config ${1#CONFIG_}" "$CELL_SRC"/mm/Kconfig*
 }
 

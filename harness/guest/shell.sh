@@ -57,7 +57,7 @@ make_root()
 	[ -z "$PIPED" ] || printf '%s\n' "$COMMANDS" >"$root/commands"
 	[ -z "${SHARE:-}" ] || cp -RL "$SHARE" "$root/share"
 	pack "$root" "$root.cpio"
-	cat "$CELL_OUT/initramfs.cpio" "$root.cpio" | put "$CELL_OUT/with-shell.cpio"
+	put "$CELL_OUT/with-shell.cpio" cat "$CELL_OUT/initramfs.cpio" "$root.cpio"
 }
 
 [ $# = 1 ] || die "usage: shell.sh CELL"
@@ -82,8 +82,8 @@ if [ "$SIDE" = base ]; then
 	the_tree head
 	make_sides '' base
 	side base "$CELL"
-elif [ -z "${TREE:-}" ]; then
-	"$HARNESS/source/tree.sh" >/dev/null </dev/null
+else
+	the_tree work </dev/null
 fi
 lock "shell-$CELL_cell"
 "$HARNESS/guest/kernel.sh" "$CELL" </dev/null

@@ -15,7 +15,7 @@
 #
 # Reads TREE_ID, the content of the stack, where it is known; RUN, the run of matrix.sh.
 
-RECORDS=$BUILD/records$(tree_suffix)
+RECORDS=${RECORDS:-$BUILD/records$(tree_suffix)}
 TREE_ID=${TREE_ID:-}
 INPUT_FILES=()
 INPUT_KEY=

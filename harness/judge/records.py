@@ -16,10 +16,13 @@ A record is the file build/records/EXPERIMENT/NAME[,CELL][,SIDE].json:
     inputs      tree (the content of the stack), tip, base, compiler, qemu, accel, and
                 key: one word for all that the result depends on
     checks      lists of check, name, result, detail: what verdict.py found
+    passed      in docs/records.jsonl, a record a line: how many checks of each kind
+                passed, in place of those
     figures     objects: what was measured
 
 usage: records.py put FOLDER KEY=VALUE... [--checks TSV] [--figures TSV]
        records.py good FILE KEY=VALUE...   is it a pass, with these inputs?
+       records.py get FILE KEY             what a record says of it
        records.py table FOLDER RUN[,KEPT...] CELL...   a table of the cells of that run,
                                           and of those kept from others
 
@@ -31,13 +34,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterable
 
 RESULTS = ("pass", "fail", "skip")
+TESTS = ("kunit", "selftest")
+KEPT = ("tree", "key", "base", "compiler", "qemu", "accel")
 
 
 @dataclass
@@ -55,6 +62,7 @@ class Record:
     times: dict[str, int] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     checks: list[list[str]] = field(default_factory=list)
+    passed: dict[str, int] = field(default_factory=dict)
     figures: list[dict[str, Any]] = field(default_factory=list)
 
     def key(self) -> tuple[str, str, str, str]:
@@ -62,48 +70,74 @@ class Record:
 
     def path(self) -> Path:
         """Below the folder of all records."""
-        words = [self.name] + [word for word in (self.cell, self.side) if word]
-        if self.cell == self.name:
-            words.remove(self.cell)
+        words = [self.name, *(w for w in (self.cell, self.side) if w not in ("", self.name))]
         return Path(self.experiment) / (",".join(words).replace("/", "-") + ".json")
 
     def count(self, result: str) -> int:
         """Of the tests among its checks."""
-        return sum(check[0] in ("kunit", "selftest") and check[2] == result
-                   for check in self.checks)
+        more = self.passed if result == "pass" else {}
+        return sum(check[0] in TESTS and check[2] == result for check in self.checks) \
+            + sum(more.get(kind, 0) for kind in TESTS)
 
-    def failures(self) -> list[list[str]]:
-        return [check for check in self.checks if check[2] == "fail"]
+    def state(self) -> str:
+        """The result, or that of a cell that is only built."""
+        built = "build" in self.passed or any(check[0] == "build" for check in self.checks)
+        return "built" if built and self.result == "pass" else self.result
+
+    def version(self) -> str:
+        """Of the base: 7.3, or nothing if it does not say."""
+        said = re.match(r"Linux (\d+\.\d+)", self.inputs.get("base", ""))
+        return said[1] if said else ""
+
+    def compact(self, folder: str) -> Record:
+        """As docs/ keep it: no path in FOLDER, no host, and not the checks that passed."""
+        def here(text: str) -> str:
+            return text.replace(f"{folder}/", "")
+        return replace(
+            self, host="", detail=here(self.detail),
+            inputs={key: text for key, text in self.inputs.items() if key in KEPT and text},
+            checks=[list(map(here, c)) for c in self.checks if c[2] in ("fail", "skip")],
+            passed=self.passed or Counter(c[0] for c in self.checks if c[2] == "pass"))
 
     def write(self, folder: Path) -> None:
         path = folder / self.path()
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(f".new{os.getpid()}")
-        new.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        new.write_text(json.dumps(vars(self), indent=1) + "\n", encoding="utf-8")
         new.replace(path)
 
 
-def from_dict(data: dict[str, Any]) -> Record:
+def parse(text: str, where: object) -> Record:
     """Raises ValueError for what is no record."""
     try:
-        record = Record(**data)
-    except TypeError as error:
-        raise ValueError(f"not a record: {error}") from error
-    if record.result not in RESULTS:
-        raise ValueError(f"not a result: {record.result}")
-    return record
+        record = Record(**json.loads(text))
+        if record.result not in RESULTS:
+            raise ValueError(f"not a result: {record.result}")
+        return record
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}: remove it, and run that again") from error
 
 
 def read(path: Path) -> Record:
-    try:
-        return from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}: remove it, and run that again") from error
+    return parse(path.read_text(encoding="utf-8"), path)
 
 
-def load(folder: Path) -> list[Record]:
-    """All of a folder, in the order of their names."""
-    return [read(path) for path in sorted(folder.glob("*/*.json"))]
+def load(folder: Path, which: str = "*") -> list[Record]:
+    """All of a folder, or those of one experiment, in the order of their names."""
+    return [read(path) for path in sorted(folder.glob(f"{which}/*.json"))]
+
+
+def load_lines(path: Path) -> list[Record]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [parse(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+
+def as_lines(found: Iterable[Record]) -> str:
+    """Sorted, without what is empty: the same records give the same text."""
+    return "".join(
+        json.dumps({key: value for key, value in vars(record).items() if value},
+                   sort_keys=True, ensure_ascii=False) + "\n"
+        for record in sorted(found, key=lambda r: (r.key(), r.version())))
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -117,30 +151,26 @@ def put(folder: Path, args: list[str]) -> int:
                     host=os.uname().nodename)
     it = iter(args)
     for arg in it:
-        if arg == "--checks":
-            path = Path(next(it))
-            if path.is_file():
-                record.checks = [list(row.values()) for row in rows(path)]
-            continue
-        if arg == "--figures":
-            record.figures = list(rows(Path(next(it))))
-            continue
         key, _, value = arg.partition("=")
         kind, _, name = key.partition(".")
-        if kind == "in" and name:
+        if arg == "--checks":
+            path = Path(next(it))
+            record.checks = [list(row.values()) for row in rows(path)] if path.is_file() else []
+        elif arg == "--figures":
+            record.figures = list(rows(Path(next(it))))
+        elif kind == "in" and name:
             record.inputs[name] = value
         elif kind == "time" and name:
-            if value.isdigit():
-                record.times[name] = int(value)
+            record.times.update({name: int(value)} if value.isdigit() else {})
         elif key in ("experiment", "name", "cell", "side", "result", "detail", "run"):
             setattr(record, key, " ".join(value.split()))
         elif key == "seconds" and value.isdigit():
             record.seconds = int(value)
         else:
             raise ValueError(f"records.py put: {arg}: no such key")
-    if not record.experiment or not record.name:
-        raise ValueError("records.py put: no experiment, or no name")
-    from_dict(asdict(record)).write(folder)
+    if not record.experiment or not record.name or record.result not in RESULTS:
+        raise ValueError(f"records.py put: no experiment, no name, or result={record.result}")
+    record.write(folder)
     return 0
 
 
@@ -156,25 +186,18 @@ def good(path: Path, inputs: dict[str, str]) -> bool:
         record.inputs.get(key, "") == value for key, value in inputs.items())
 
 
-def cell_row(record: Record | None, cell: str, run: str) -> list[str]:
-    if record is None or run not in ("", record.run):
-        return [cell, "not run"] + ["-"] * 6
-    result = record.result
-    if result == "pass" and any(check[0] == "build" for check in record.checks):
-        result = "built"
-    return [cell, result, *(str(record.count(r)) for r in RESULTS),
-            *(str(record.times.get(part, "-")) for part in ("build", "guest")), record.host]
-
-
 def table(folder: Path, run: str, cells: Iterable[str]) -> int:
     """RUN is the run, and after commas the cells that were kept from others."""
     name, *kept = run.split(",")
+    found = {record.name: record for record in load(folder, "cell")}
     bad = 0
     print("cell\tresult\tpassed\tfailed\tskipped\tbuild s\tguest s\thost")
     for cell in cells:
-        path = folder / "cell" / f"{cell}.json"
-        row = cell_row(read(path) if path.exists() else None, cell,
-                       "" if cell in kept else name)
+        record, row = found.get(cell), [cell, "not run"] + ["-"] * 6
+        if record and (cell in kept or record.run == name):
+            row = [cell, record.state(), *(str(record.count(r)) for r in RESULTS),
+                   *(str(record.times.get(part, "-")) for part in ("build", "guest")),
+                   record.host]
         bad += row[1] not in ("pass", "built")
         print("\t".join(row))
     return int(bad > 0)
@@ -183,15 +206,16 @@ def table(folder: Path, run: str, cells: Iterable[str]) -> int:
 def main(argv: list[str]) -> int:
     try:
         verb, where, *args = argv
-        if verb == "put":
-            return put(Path(where), args)
         if verb == "good":
-            return int(not good(Path(where), dict(a.split("=", 1) for a in args)))
+            return int(not good(Path(where), dict(arg.split("=", 1) for arg in args)))
+        if verb == "get":
+            print(getattr(read(Path(where)), args[0]))
+            return 0
         if verb == "table":
             return table(Path(where), args[0], args[1:])
-        raise ValueError(f"no verb {verb}")
-    except (ValueError, IndexError, StopIteration, OSError) as error:
-        print(f"error: {error or 'records.py put | good | table: see its head'}",
+        return {"put": put}[verb](Path(where), args)
+    except (ValueError, LookupError, AttributeError, StopIteration, OSError) as error:
+        print(f"error: {error or 'records.py put | good | get | table: see its head'}",
               file=sys.stderr)
         return 2
 

@@ -1,778 +1,562 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""One page about all results on disk: cells by checks.
+"""Shows the records: a page, JUnit XML, and docs/RESULTS.md.
 
-in:   harness/guest/cells.ini (CELLS_INI=FILE for another), build/cells/CELL/{result.tsv,
-      run.tsv,seconds,job.log}, the composed tip; BASE and LINUX as everywhere; what
-      others have left there: build/{mutants/*/outcome.tsv,model/*.tsv,
-      regress/report.tsv,bench/CELL.{tsv,size}}
-out:  build/report.md, build/report.html (one file, no scripts, nothing from outside);
-      --readme: the table of the cells in README.md as well, between its two comments
-exit: 0 written, whatever the results are; 1 with one line that says why not: for
-      README.md, every cell must have a result of the series as it is
+in:   build/records/ (BASE and LINUX as everywhere), docs/records.jsonl, guest/cells.ini
+      (CELLS_INI=FILE for another); build/base.git: what patches/ give, as composed last
+out:  build/report.{html,md,xml}; docs/records.jsonl with what is new in build/records*/,
+      and docs/RESULTS.md, made of that alone
+exit: 0 written, whatever the results are; 1 with one line that says why not;
+      --check: 1 if docs/RESULTS.md is not what docs/records.jsonl give; writes nothing
 
-A cell without a result is shown as not run, and one whose result is of another tree
-than the series now gives is marked stale. What is in a section is in the function of
-its name; each gives its HTML and its markdown.
+A cell without a record is not run; a record of another tree than patches/ give is stale.
+docs/ take a record that is not older than theirs, of a stack that was composed here: not
+of uncommitted edits, nor of a tree or a program of the user's. RESULTS.md cannot ask git:
+there, stale is what is of another tree than the cell that was run last on that base.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import calendar
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from html import escape
+from itertools import groupby
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / room) for room in ("prove", "guest")]
+sys.dont_write_bytecode = True
+HARNESS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(HARNESS / room) for room in ("judge", "prove", "guest")]
 import bench  # noqa: E402
 import cells as cells_ini  # noqa: E402
-import regress  # noqa: E402
+from blocks import (SIGN, WORD, Block, Field, Row, chips, document, facts, fold,  # noqa: E402
+                    heading, image, join, plain, table, words)
+from records import RESULTS, Record, as_lines, load, load_lines  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-README_BEGIN = "<!-- the last full run, as harness/judge/report.py --readme wrote it -->"
-README_END = "<!-- end of the last full run -->"
-
-# The groups of checks: kind of check, what its name looks like, heading. The first
-# that fits counts; userspace tests come by what they map, see group_of().
-GROUPS = [(kind, re.compile(pattern), title) for kind, pattern, title in (
-    ("kunit", r"\.ptlock_", "lock lookup"),
-    ("kunit", r"\.(kmap|highpte)_", "HIGHPTE"),
-    ("kunit", r"\.retract_", "retraction"),
-    ("kunit", r"", "other suites"),
-    ("proof", r"", "proof"),
-    ("console|guest", r"", "console, taint"),
-)]
-SPANS = {"kunit": "KUnit", "selftest": "userspace", "proof": "guest",
-         "console|guest": "guest"}
-
-SIGN = {"pass": "✓", "fail": "✗", "skip": "○", "built": "✓", "not run": "–", "none": "–"}
-WORD = {"pass": "passed", "fail": "failed", "built": "built", "not run": "not run"}
+ROOT = HARNESS.parent
+# The groups of checks: a check and its name, span, heading. The first that fits counts;
+# userspace tests come by what they map, see group_of().
+GROUPS = (
+    (r"kunit .*\.ptlock_", "KUnit", "lock lookup"),
+    (r"kunit .*\.(kmap|highpte)_", "KUnit", "HIGHPTE"),
+    (r"kunit .*\.retract_", "KUnit", "retraction"),
+    (r"kunit ", "KUnit", "other suites"),
+    (r"selftest ", "userspace", "as a whole"),
+    (r"proof ", "guest", "proof"),
+    (r"(console|guest) ", "guest", "console, taint"))
+SPANS, TITLES = (list(dict.fromkeys(group[i] for group in GROUPS)) for i in (1, 2))
 
 
-@dataclass
-class Check:
-    check: str
-    name: str
-    result: str
-    detail: str
-
-
-@dataclass
-class Tally:
-    """What came out of one group of checks in one cell."""
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def state(self) -> str:
-        if self.failed:
-            return "fail"
-        return "pass" if self.passed else "skip" if self.skipped else "none"
-
-    def words(self) -> str:
-        said = [f"{n} {word}" for n, word in ((self.failed, "failed"),
-                (self.passed, "passed"), (self.skipped, "skipped")) if n]
-        return ", ".join(said) or "not part of it"
-
-
-@dataclass
-class Cell:
-    name: str
-    columns: dict[str, str]
-    state: str = "not run"
-    stale: bool = False
-    checks: list[Check] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
-    when: str = ""
-    reason: str = ""  # why there is no result, although it ran
-
-    def tally(self, group: tuple[str, str]) -> Tally:
-        found = [c.result for c in self.checks if group_of(c) == group]
-        return Tally(found.count("pass"), found.count("fail"), found.count("skip"))
-
-    def total(self, kind: str) -> Tally:
-        found = [c.result for c in self.checks if c.check == kind]
-        return Tally(found.count("pass"), found.count("fail"), found.count("skip"))
-
-    def status(self) -> str:
-        return WORD[self.state] + (", stale" if self.stale else "")
-
+# --- what there is
 
 @dataclass
 class Page:
-    cells: list[Cell]
-    groups: list[tuple[str, str]]
-    now: dict[str, str]  # base, tip, tree as they are now
+    records: list[Record]
+    cells: dict[str, dict[str, str]]
+    trees: dict[str, str]  # what patches/ give, by version of the base, if that is known
     build: Path
-    end: str = ""  # of folders that are of another base
+    docs: Path
+    patches: set[str] = field(default_factory=set)  # what each patch gives
+    brief: bool = False  # for RESULTS.md
+
+    def of(self, experiment: str) -> list[Record]:
+        return [record for record in self.records if record.experiment == experiment]
+
+    def ran(self) -> dict[str, Record]:
+        """The cells, in their order."""
+        found = {record.name: record for record in self.of("cell")}
+        return {name: found[name] for name in self.cells if name in found}
+
+    def is_stale(self, record: Record) -> bool:
+        tree, now = record.inputs.get("tree", ""), self.trees.get(record.version())
+        if record.experiment == "bisect":
+            return bool(self.patches) and tree not in self.patches
+        return bool(now) and tree not in (now, "none")
+
+    def stack(self, record: Record) -> str:
+        tree = record.inputs.get("tree", "")
+        return "↻ " * self.is_stale(record) + tree[:7].replace("none", "") + "+" * ("+" in tree)
 
 
-def group_of(check: Check) -> tuple[str, str] | None:
+def git(build: Path, *args: str) -> list[str]:
+    """Its lines; none if it has no answer."""
+    done = subprocess.run(["git", f"--git-dir={build}/base.git", *args], text=True,
+                          capture_output=True, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else []
+
+
+def patch_trees(build: Path) -> set[str]:
+    return set(git(build, "log", "--glob=refs/composed", "--format=%T"))
+
+
+# As git.sh has it.
+DEFAULT_BASE = re.findall(r"(?m)^DEFAULT_BASE=(\S+)", (HARNESS / "lib/git.sh").read_text())[0]
+
+
+def base_name() -> str:
+    return "linux" if os.environ.get("LINUX") else os.environ.get("BASE") or DEFAULT_BASE
+
+
+def suffix_of(base: str) -> str:
+    """What the names of what is made from it end with."""
+    return "" if base == DEFAULT_BASE else f"-{base}"
+
+
+# --- the sections; RESULTS.md has some of them, in brief
+
+def group_of(check: list[str]) -> tuple[str, str] | None:
     """The span and the heading that a check belongs under. Facts have none, nor does
     the build of a cell that is not booted: that is its whole result."""
-    if check.check == "build" or check.result not in ("pass", "fail", "skip"):
+    kind, name, result = check[:3]
+    if kind == "build" or result not in RESULTS:
         return None
-    if check.check == "selftest":
-        # PROGRAM.FIXTURE.VARIANT.TEST
-        path = check.name.split(".")
-        return "userspace", path[2].replace("_", " ") if len(path) > 3 else "as a whole"
-    for kind, pattern, title in GROUPS:
-        if re.fullmatch(kind, check.check) and pattern.search(check.name):
-            return SPANS[kind], title
-    return "guest", check.check
+    # PROGRAM.FIXTURE.VARIANT.TEST
+    if kind == "selftest" and name.count(".") > 2:
+        return "userspace", name.split(".")[2].replace("_", " ")
+    return next(((span, title) for pattern, span, title in GROUPS
+                 if re.match(pattern, f"{kind} {name}")), ("guest", kind))
 
 
-def all_groups(cells: list[Cell]) -> list[tuple[str, str]]:
-    """Those that some cell has, KUnit first, as they are met within a span."""
-    found = {group: None for cell in cells for check in cell.checks
-             if (group := group_of(check))}
-    titles = [title for _, _, title in GROUPS]
-
-    def order(group: tuple[str, str]) -> tuple[int, int]:
-        span, title = group
-        return (list(dict.fromkeys(SPANS.values())).index(span),
-                titles.index(title) if title in titles else 0)
-    return sorted(found, key=order)
+def tally(record: Record | None, group: tuple[str, str]) -> Field:
+    found = Counter(check[2] for check in (record.checks if record else [])
+                    if group_of(check) == group)
+    state = next((r for r in ("fail", "pass", "skip") if found[r]), "none")
+    return Field("/".join(str(found[r]) for r in RESULTS) if found else "-", state,
+                 f"{SIGN[state]} {found[state] or ''}".strip(),
+                 tuple(f"{found[r]} {WORD[r]}" for r in ("pass", "skip")
+                       if found[r] and r != state))
 
 
-# --- what is on disk
-
-def read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", "replace")
-    except OSError:
-        return ""
+def result(page: Page, record: Record | None, more: str = "") -> Field:
+    state = record.state() if record else "not run"
+    stale = record is not None and page.is_stale(record)
+    return Field(WORD[state] + ", stale" * stale + f": {more}" * bool(more), state,
+                 f"{SIGN[state]} {WORD[state]}", (more,) * bool(more) + ("↻ stale",) * stale)
 
 
-def read_checks(text: str) -> list[Check]:
-    checks = []
-    for line in text.splitlines()[1:]:
-        part = line.split("\t")
-        if len(part) < 3:
-            checks.append(Check("guest", "result", "fail", f"unreadable line: {line}"))
-        else:
-            checks.append(Check(*part[:3], " ".join(part[3:])))
-    if not checks:
-        checks = [Check("guest", "result", "fail", "result.tsv has no results")]
-    return checks
+def seconds(record: Record | None, part: str) -> str:
+    return str(record.times.get(part, "-")) if record else "-"
 
 
-def read_facts(path: Path, result: Path) -> dict[str, str]:
-    """run.tsv, if it is of this very result.tsv and not of an earlier one."""
-    facts = dict(line.split("\t", 1) for line in read(path).splitlines() if "\t" in line)
-    have = ""
-    if result.exists():
-        have = hashlib.sha256(result.read_bytes()).hexdigest()[:16]
-    return facts if facts.get("result") == have else {}
+def is_bad(record: Record) -> bool:
+    """A reproducer fails on the base, that is what it is for."""
+    return record.result == "fail" and (record.experiment, record.side) != ("try", "base")
 
 
-def why_no_result(log: str) -> str:
-    """The errors that ended the run before there was a guest."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"\berror:|\*\*\*|No space", line)]
-    return "\n".join((errors or lines[-3:])[-6:]) or "it left no log"
+def summary(page: Page) -> list[Block]:
+    ran = page.ran()
+    states = Counter(ran[name].state() if name in ran else "not run" for name in page.cells)
+    stale = sum(map(page.is_stale, page.records))
+    failed = [f"{r.experiment} {r.path().stem}" for r in page.records if is_bad(r)]
+    return [chips(f"{len(page.cells)} cells: ", ((states[s], word, s) for s, word in WORD.items())),
+            *[chips("", [(stale, "stale: of another tree than patches/ give", "stale")])] *
+            bool(stale), *[words(f"Failed: {', '.join(failed)}.")] * bool(failed)]
 
 
-def load_cell(columns: dict[str, str], folder: Path, now: dict[str, str]) -> Cell:
-    cell = Cell(columns["cell"], columns)
-    result = folder / "result.tsv"
-    cell.facts = read_facts(folder / "run.tsv", result)
-    if result.exists():
-        cell.checks = read_checks(read(result))
-        cell.state = "pass"
-        if any(c.check == "build" for c in cell.checks):
-            cell.state = "built"
-        written = result.stat().st_mtime
-        cell.when = cell.facts.get("date") or time.strftime("%F %H:%M", time.gmtime(written))
-        if any(c.result == "fail" for c in cell.checks) or \
-           cell.facts.get("outcome") == "FAIL":
-            cell.state = "fail"
-        cell.stale = is_stale(cell.facts, written, now)
-    elif cell.facts:
-        cell.state = "fail" if cell.facts.get("outcome") == "FAIL" else "built"
-        cell.when = cell.facts.get("date", "")
-        cell.stale = is_stale(cell.facts, 0, now)
-        if cell.state == "fail":
-            # Only job.sh leaves a log, and this may not have been its run.
-            alone = cell.facts.get("run") == "-"
-            cell.reason = f"run alone: make cell CELL={cell.name} says why" if alone \
-                else why_no_result(read(folder / "job.log"))
-    if cell.state != "not run":
-        cell.facts.setdefault("guest", read(folder / "seconds").strip() or "-")
-    return cell
+def main_table(page: Page) -> list[Block]:
+    """Cells by groups of checks: those that some cell has, KUnit first."""
+    ran = page.ran()
+    groups = sorted({group: 0 for record in ran.values() for check in record.checks
+                     if (group := group_of(check))}, key=lambda group: (
+        SPANS.index(group[0]), TITLES.index(group[1]) if group[1] in TITLES else 0))
+    rows: list[Row] = []
+    for name, cell in page.cells.items():
+        record = ran.get(name)
+        why = record.detail if record and record.result == "fail" and not record.checks else ""
+        rows.append([name, result(page, record, why), *(tally(record, g) for g in groups),
+                     seconds(record, "build"), seconds(record, "guest"), cell["shows"]])
+    return [("", "Passed / failed / skipped."), table(
+        ["cell", "result", *(title for _, title in groups), "build", "guest", "what it shows"],
+        rows, ["", "", *(span for span, _ in groups), "seconds", "seconds", ""])]
 
 
-def is_stale(facts: dict[str, str], written: float, now: dict[str, str]) -> bool:
-    if "tree" in facts:
-        return bool(now.get("tree")) and facts["tree"] != now["tree"]
-    return written < float(now.get("since", 0))
-
-
-def suffix() -> str:
-    """As git.sh's tree_dir() has it: what is not on the default base is apart."""
-    default = re.search(r"^DEFAULT_BASE=(\S+)", read(ROOT / "harness/lib/git.sh"), re.M)
-    base = "linux" if os.environ.get("LINUX") else os.environ.get("BASE")
-    return f"-{base}" if base and default and base != default[1] else ""
-
-
-def current(build: Path, base: str) -> dict[str, str]:
-    """What the series gives now: the tip that was composed last."""
-    def git(*args: str) -> str:
-        done = subprocess.run(["git", f"--git-dir={build}/base.git", *args], text=True,
-                              capture_output=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    stamp = build / f"compose-{base}.stamp"
-    tip = read(stamp).split()[-1:]
-    if not tip:
-        return {}
-    return {"tip": git("log", "-1", "--format=%h (%s)", tip[0]),
-            "tree": git("rev-parse", f"{tip[0]}^{{tree}}"),
-            "base": git("log", "-1", "--format=%s", f"refs/tags/base/{base}"),
-            "since": str(stamp.stat().st_mtime)}
-
-
-def load(build: Path, file: Path) -> Page:
-    end = suffix()
-    base = end[1:] or re.findall(r"^DEFAULT_BASE=(\S+)",
-                                 read(ROOT / "harness/lib/git.sh"), re.M)[0]
-    now = current(build, base)
-    cells = [load_cell(columns, build / "cells" / (columns["cell"] + end), now)
-             for columns in cells_ini.load(file).values()]
-    return Page(cells, all_groups(cells), now, build, end)
-
-
-# --- the sections
-
-Section = tuple[str, str]  # HTML, markdown
-
-
-def tag(name: str, text: str, **attributes: str) -> str:
-    """text is HTML already; class_ is class, and col_span is colspan."""
-    said = "".join(f' {key.rstrip("_").replace("col_", "col").replace("row_", "row")}'
-                   f'="{escape(value)}"' for key, value in attributes.items() if value)
-    return f"<{name}{said}>{text}</{name}>"
-
-
-def table(head: list[str], rows: list[list[str]], kind: str = "",
-          mark: Callable[[list[str]], str] = lambda row: "") -> Section:
-    """A plain table of texts; the first column is what a row is about. mark: the
-    class of a row."""
-    html = tag("tr", "".join(tag("th", escape(t), scope="col") for t in head))
-    body = "".join(tag("tr", tag("th", escape(row[0]), scope="row")
-                       + "".join(tag("td", escape(t), class_="long" * (len(t) > 40))
-                                 for t in row[1:]), class_=mark(row))
-                   for row in rows)
-    html = tag("div", tag("table", tag("thead", html) + tag("tbody", body)),
-               class_=f"scroll {kind}".strip(), tabindex="0")
-    markdown = "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-                         + ["| " + " | ".join(t.replace("|", "\\|") for t in row) + " |"
-                            for row in rows])
-    return html, markdown
-
-
-def summary(page: Page) -> Section:
-    count = {word: sum(c.state == state for c in page.cells)
-             for state, word in WORD.items()}
-    stale = sum(c.stale for c in page.cells)
-    said = [(f"{n} {word}", word) for word, n in count.items() if n]
-    states = {word: state for state, word in WORD.items()}
-    html = tag("p", tag("strong", f"{len(page.cells)} cells:") + " " + " ".join(
-        tag("span", f"{SIGN[states[word]]} {text}", class_=f"chip {css(states[word])}")
-        for text, word in said)
-        + (" " + tag("span", f"↻ {stale} stale", class_="chip stale") if stale else ""))
-    failed = [cell.name for cell in page.cells if cell.state == "fail"]
-    if failed:
-        html += tag("p", "failed: " + ", ".join(
-            tag("a", escape(name), href=f"#{name}") for name in failed))
-    markdown = f"{len(page.cells)} cells: " + ", ".join(text for text, _ in said) + "."
-    if stale:
-        note = f"{stale} stale: the result is not of the tree that the series gives now."
-        html += tag("p", note, class_="note")
-        markdown += f" {note}"
-    return html, markdown
-
-
-def css(state: str) -> str:
-    return state.replace(" ", "-")
-
-
-def main_table(page: Page) -> Section:
-    """Cells by groups of checks."""
-    return main_html(page), main_markdown(page)
-
-
-def main_html(page: Page) -> str:
-    spans: dict[str, int] = {}
-    for span, _ in page.groups:
-        spans[span] = spans.get(span, 0) + 1
-    head = tag("th", "cell", scope="col", row_span="2", class_="cell")
-    head += tag("th", "result", scope="col", row_span="2")
-    head += "".join(tag("th", escape(span), scope="colgroup", col_span=str(n), class_="span")
-                    for span, n in spans.items())
-    head += tag("th", "seconds", scope="colgroup", col_span="2", class_="span")
-    head += tag("th", "what it shows", scope="col", row_span="2", class_="shows")
-    titles = [title for _, title in page.groups] + ["build", "guest"]
-    second = "".join(tag("th", escape(title), scope="col") for title in titles)
-    rows = "".join(main_row(page, cell) for cell in page.cells)
-    return tag("div", tag("table", tag("thead", tag("tr", head) + tag("tr", second))
-                          + tag("tbody", rows)), class_="scroll main", tabindex="0") + tag(
-        "p", "✓ passed, ✗ failed, ○ all skipped, – not part of this cell; below it, what "
-        "else there was. ↻ stale: the result is of another tree. Seconds of the build: "
-        "of the last one that began with nothing (ccache may have had some of it).",
-        class_="note")
-
-
-def main_row(page: Page, cell: Cell) -> str:
-    name = tag("a", escape(cell.name), href=f"#{cell.name}")
-    row = tag("th", name, scope="row", class_="cell")
-    state = f"<b>{SIGN[cell.state]} {WORD[cell.state]}</b>"
-    if cell.reason:
-        state += tag("small", escape(failed_in(cell)))
-    if cell.stale:
-        state += tag("small", "↻ stale", class_="stale")
-    row += tag("td", state, class_=css(cell.state))
-    row += "".join(tally_html(cell.tally(group)) for group in page.groups)
-    row += "".join(tag("td", escape(cell.facts.get(key, "-")), class_="number")
-                   for key in ("build", "guest"))
-    row += tag("td", escape(cell.columns.get("shows", "")), class_="shows")
-    return tag("tr", row, class_="stale" if cell.stale else "")
-
-
-def failed_in(cell: Cell) -> str:
-    """The step that it did not get beyond."""
-    failed = cell.facts.get("failed", "-")
-    return failed if failed != "-" else "before the guest"
-
-
-def tally_html(tally: Tally) -> str:
-    state = tally.state()
-    main = {"fail": tally.failed, "pass": tally.passed, "skip": tally.skipped}.get(state)
-    text = f"<b>{SIGN[state]}{'' if main is None else f' {main}'}</b>"
-    if state == "fail" and tally.passed:
-        text += tag("small", f"{tally.passed} passed")
-    if state != "skip" and tally.skipped:
-        text += tag("small", f"{tally.skipped} skipped")
-    return tag("td", text, class_=state, title=tally.words())
-
-
-def main_markdown(page: Page) -> str:
-    """All userspace tests in one column: this goes into the README."""
-    kunit = [group for group in page.groups if group[0] == "KUnit"]
-    head = ["cell", "result", *(title for _, title in kunit), "userspace", "proof",
-            "console", "build, s", "guest, s", "what it shows"]
-    rows = []
-    for cell in page.cells:
-        guest = [c.result for c in cell.checks if c.check in ("console", "guest")]
-        console = "-" if not guest else f"{guest.count('fail')} bad" \
-            if "fail" in guest else "clean"
-        tallies = [cell.tally(group) for group in kunit]
-        tallies += [cell.total("selftest"), cell.total("proof")]
-        rows.append([cell.name, cell.status(), *(tally_text(t) for t in tallies),
-                     console, cell.facts.get("build", "-"),
-                     cell.facts.get("guest", "-"), cell.columns.get("shows", "")])
-    return ("Passed / failed / skipped.\n\n" + table(head, rows)[1])
-
-
-def tally_text(tally: Tally) -> str:
-    if tally.state() == "none":
-        return "-"
-    return f"{tally.passed}/{tally.failed}/{tally.skipped}"
-
-
-def details(page: Page) -> Section:
+def details(page: Page) -> list[Block]:
     """Cell by cell: what failed, what was skipped and why, and the facts."""
-    html, markdown = "", ""
-    for cell in page.cells:
-        text, lines = detail(cell)
-        sign = tag("b", f"{SIGN[cell.state]} {escape(cell.status())}",
-                   class_=f"chip {css(cell.state)}")
-        # A link to what is within opens it; one to the element itself does not.
-        html += ("<details" + " open" * (cell.state == "fail") + ">"
-                 + tag("summary", f"{escape(cell.name)} {sign}")
-                 + tag("div", text, id=cell.name) + "</details>")
-        markdown += f"### {cell.name}: {cell.status()}\n\n{lines}\n\n"
-    return html, markdown.strip()
+    blocks, ran = [], page.ran()
+    for name, cell in page.cells.items():
+        text = words(f"{cell['shows']}. No record: make cell CELL={name}")
+        state = ran[name].state() if name in ran else "not run"
+        if record := ran.get(name):
+            text = facts([(title, lines) for title, lines in (
+                ("shows", [cell["shows"]]), ("failed", failures(record, page.build)),
+                ("it said", [c[3] for c in record.checks if c[0] == "config"]),
+                ("proof", [c[1] for c in record.checks if c[0] == "proof" and c[2] == "pass"]),
+                ("skipped", [f"{why}: {', '.join(n)}" for why, n in skips(record).items()]),
+                ("machine", [cell["qemu"]])) if any(lines)])
+        blocks.append(fold(name, text, state == "fail", name, state))
+    return blocks
 
 
-def detail(cell: Cell) -> Section:
-    if cell.state == "not run":
-        text = f"{cell.columns.get('shows', '')}. No result: make cell CELL={cell.name}"
-        return tag("p", escape(text)), text
-    parts = [
-        ("shows", [cell.columns.get("shows", "").strip("-")]),
-        ("failed", [describe(c) for c in cell.checks if c.result == "fail"]
-         or ([f"in {failed_in(cell)}: {cell.reason}"] if cell.reason else [])),
-        ("it said", [c.detail for c in cell.checks if c.check == "config"]),
-        ("proof", [" ".join(c.name for c in cell.checks
-                            if c.check == "proof" and c.result == "pass")]),
-        ("skipped", skip_reasons(cell.checks)),
-        ("run", [run_line(cell)]),
-        ("machine", [cell.columns.get("qemu", "")]),
-    ]
-    html, markdown = "", []
-    for title, lines in parts:
-        lines = [line for line in lines if line]
-        if lines:
-            html += tag("dt", title) + "".join(
-                tag("dd", escape(line), class_="fail" if title == "failed" else "")
-                for line in lines)
-            markdown += [f"- {title}: " + line.replace("\n", "; ") for line in lines]
-    return tag("dl", html), "\n".join(markdown)
+def failures(record: Record, build: Path | None = None) -> list[str]:
+    """Each check that failed, else what there is to say of the whole. The errors before
+    there was a guest are in the log of the run of matrix.sh, if it was one."""
+    said = [f"{c[0]} {c[1]}: {c[3]}" for c in record.checks if c[2] == "fail"]
+    if said or record.result != "fail":
+        return said
+    log = build / "cells" / (record.name + suffix_of(base_name())) / "job.log" if build else None
+    if not record.run or not log or not log.exists():
+        return [record.detail]
+    errors = re.findall(r"(?m)^.*(?:\berror:|\*\*\*|No space).*$", log.read_text(errors="replace"))
+    return [record.detail, *map(str.strip, errors[-6:])]
 
 
-def describe(check: Check) -> str:
-    return f"{check.check} {check.name}: {check.detail}"
-
-
-def skip_reasons(checks: list[Check]) -> list[str]:
-    """Each reason once, with the tests that it holds for."""
+def skips(record: Record) -> dict[str, list[str]]:
+    """Each reason once, with the tests that it holds for, less the program's name."""
     found: dict[str, list[str]] = {}
-    for check in checks:
-        if check.result == "skip":
-            # The program's name says nothing to who looks at its tests.
-            name = check.name.partition(".")[2] or check.name
-            found.setdefault(check.detail, []).append(name)
-    return [f"{reason}: {', '.join(names)}" for reason, names in found.items()]
+    for check in record.checks:
+        if check[2] == "skip":
+            found.setdefault(check[3], []).append(check[1].partition(".")[2] or check[1])
+    return found
 
 
-def run_line(cell: Cell) -> str:
-    facts = cell.facts
-    said = [cell.when + " UTC"]
-    said += [f"{title} {facts[key]}" for key, title in (
-        ("host", "on"), ("accel", "under"), ("tip", "tip"), ("compiler", ""), ("qemu", ""),
-        ("build", "built in"), ("guest", "guest"))
-        if facts.get(key, "-") not in ("-", "")]
-    return ", ".join(s.strip() + (" s" if s.startswith(("built", "guest")) else "")
-                     for s in said)
+def runs(page: Page, records: list[Record]) -> str:
+    stacks = Counter(page.stack(r) for r in records)
+    return ", ".join([f"Run {span(records)}", *(
+        f"stack {tree}" + f" ({n})" * (n < len(records)) for tree, n in stacks.items()
+        if tree)]) + "."
 
 
-def versions(page: Page) -> Section:
-    """What it was run with; what was not recorded says so."""
-    ran = [cell for cell in page.cells if cell.state != "not run"]
-    rows = [["series now", page.now.get("tip") or "nothing is composed", ""],
-            ["base now", page.now.get("base") or "-", ""]]
-    for key, title in (("base", "base"), ("tip", "tip"), ("compiler", "compiler"),
-                       ("qemu", "QEMU"), ("accel", "accelerator"), ("host", "host")):
-        found: dict[str, list[str]] = {}
-        for cell in ran:
-            if key in ("qemu", "accel") and cell.state == "built":
-                continue
-            found.setdefault(cell.facts.get(key) or "not recorded", []).append(cell.name)
-        rows += [[title, value, "all" if len(names) == len(ran) else ", ".join(names)]
-                 for value, names in found.items()]
-    days = sorted(cell.when for cell in ran if cell.when)
-    if days:
-        rows.append(["date", f"{days[0]} to {days[-1]} UTC", ""])
-    return table(["what", "version", "cells"], rows)
+def listed(experiment: str, good: str, bad: str) -> Callable[[Page], list[Block]]:
+    """A row a record, what failed first; in brief only that, if they are many."""
+    def section(page: Page) -> list[Block]:
+        records = sorted(page.of(experiment), key=lambda r: r.result != "fail")
+        failed = sum(r.result == "fail" for r in records)
+        shown = records[:failed] if page.brief and len(records) > 15 else records
+        keys = list(dict.fromkeys(key for r in shown for row in r.figures for key in row))
+        rows: list[Row] = [[
+            r.name, r.version(), "" if r.cell == r.name else r.cell, r.side, result(page, r),
+            r.detail, "/".join(str(r.count(s)) for s in RESULTS) if r.checks or r.passed else "",
+            *(str(figures.get(key, "")) for key in keys), str(r.seconds), r.date, page.stack(r)]
+            for r in shown for figures in r.figures or [{}]]
+        head = ["name", "Linux", "cell", "side", "result", "detail", "tests", *keys, "s",
+                "when (UTC)", "stack"]
+        used = [i for i in range(len(head)) if any(row[i] for row in rows)]
+        whole = table([head[i] for i in used], [[row[i] for i in used] for row in rows])
+        return [chips("", [(len(records) - failed, good, "pass"), (failed, bad, "fail")]),
+                words(runs(page, records)),
+                *[fold(f"all {len(rows)}", whole, failed > 0)] * bool(rows)] if records else []
+    return section
 
 
-def times(page: Page) -> Section:
-    """The longest first, and their sum."""
-    def seconds(cell: Cell, key: str) -> int:
-        text = cell.facts.get(key, "-")
-        return int(text) if text.isdigit() else 0
+def paired(experiment: str) -> Callable[[Page], list[Block]]:
+    """Base and series beside each other."""
+    def section(page: Page) -> list[Block]:
+        found: dict[tuple[str, str, str], dict[str, Record]] = {}
+        for r in page.of(experiment):
+            found.setdefault((r.name, r.cell, r.version()), {})[r.side or "series"] = r
+        rows: list[Row] = []
+        for key, of in found.items():
+            pair: Row = [result(page, of[side], of[side].detail) if side in of else "-"
+                         for side in ("base", "series")]
+            rows.append([*key, *pair, span(of.values()),
+                         ", ".join({page.stack(r): 0 for r in of.values()})])
+        return [table(["name", "cell", "Linux", "base", "series", "when (UTC)", "stack"],
+                      rows)] * bool(rows)
+    return section
 
-    ran = sorted((cell for cell in page.cells if cell.state != "not run"),
-                 key=lambda c: -seconds(c, "build") - seconds(c, "guest"))
-    rows = [[cell.name, cell.facts.get("build", "-"), cell.facts.get("guest", "-"),
-             cell.when] for cell in ran]
-    kernels = {cell.columns.get("build", cell.name): seconds(cell, "build")
-               for cell in ran}
+
+def own_tests(page: Page) -> list[Block]:
+    """What regress.py found: the first figures of a record are of the whole test, as
+    passed/skipped/neither, the others of lines that did not pass on both sides."""
+    records = [r for r in page.of("regress") if r.figures]
+    cells = list(dict.fromkeys(r.cell for r in records))
+    found = {(r.name, r.cell): r.figures[0] for r in records}
+    lines = [(r, line) for r in records for line in r.figures[1:]]
+    verdicts = Counter(line["verdict"] for _, line in lines)
+    head = ["test", *(text for cell in cells for text in (f"{cell}: base", "series", ""))]
+    rows: list[Row] = []
+    for test in dict.fromkeys(r.name for r in records):
+        of = [found.get((test, cell), {}) for cell in cells]
+        rows.append([test, *(str(figures.get(key, "" if key == "verdict" else "-"))
+                             for figures in of for key in ("base", "series", "verdict"))])
+    blocks = [chips("", [(sum(int(r.figures[0]["compared"]) for r in records), "compared", "pass"),
+                         (verdicts["worse"], "worse", "fail")]),
+              words(f"{runs(page, records)} Passed / skipped / neither.")]
+    if not page.brief:
+        blocks.append(fold("side by side", table(head, rows)))
+    for verdict in ("worse", "flaky", "better", *(["new", "same", "skipped"] * (not page.brief))):
+        if verdicts[verdict]:
+            blocks.append(fold(f"{verdict}: {verdicts[verdict]}", join([("", f"{verdict}:"), table(
+                ["cell", "test", "line", "base", "series", "detail"], [
+                    [r.cell, r.name, *(line[k] for k in ("line", "base", "series", "detail"))]
+                    for r, line in lines if line["verdict"] == verdict])]), verdict == "worse"))
+    return blocks * bool(records)
+
+
+def bisect(page: Page) -> list[Block]:
+    """Patches by cells, a series after the other; in brief, series by cells."""
+    names = re.findall(r"(?m)^[^#\s]+", read(ROOT / "patches/stack"))
+    records = sorted(page.of("bisect"), key=lambda r: (
+        r.version(), [r.name.split("/")[0] != name for name in names], r.name))
+    cells = list(dict.fromkeys(r.cell for r in records))
+    rows: list[Row] = []
+    for key, group in groupby(records, lambda r: (
+            r.name.split("/")[0] if page.brief else r.name, r.version())):
+        of = list(group)
+        row: Row = [*key]
+        for mine in ([r for r in of if r.cell == cell] for cell in cells):
+            bad = next((r for r in mine if r.result == "fail"), None)
+            row.append("-" if not mine else result(page, bad, f"{bad.name}: {bad.detail}") if bad
+                       else f"{len(mine)} passed" if page.brief else result(page, mine[0]))
+        rows.append([*row, span(of)])
+    return [table(["patch", "Linux", *cells, "when (UTC)"], rows)] * bool(rows)
+
+
+def costs(page: Page) -> list[Block]:
+    """What bench.sh measured: operations by cells, in instructions of a call, else in per
+    cent of the base; then all of it."""
+    lines = bench.pairs(page.records)
+    cells = list(dict.fromkeys(line.cell for line in lines))
+    found = {(line.operation, line.cell): line for line in lines}
+    single, retracted = bench.operations(lines), bench.retractions(lines)
+
+    def shown(line: bench.Line | None) -> str:
+        if line is None or line.verdict == "the same":
+            return "same" if line else "-"
+        return f"{line.difference:+.0f}" if line.unit in ("call", "bytes") else \
+            f"{100 * (line.ratio - 1):+.2f} %"
+
+    rows: list[Row] = [[name, *(shown(found.get((name, cell))) for cell in cells)] for name in
+                       dict.fromkeys(line.operation for line in single)]
+    # Of the most tables, of which each has the smallest share of all the rest.
+    last = {c.cell: f"{100 * (c.series / c.base - 1):+.1f} %"
+            for c in sorted(retracted, key=lambda c: (c.tables, -c.processes))}
+    rows += [["a retracted table", *(last.get(cell, "-") for cell in cells)]] * bool(last)
+    rows.append(["size, bytes", *(shown(found.get((bench.SIZE, cell))) for cell in cells)])
+    blocks = [words(f"{bench.count(single)}. {runs(page, page.of('bench'))}"),
+              table(["series against base", *cells], rows),
+              *(image(file, "" if page.brief else "../docs/")
+                for file in sorted(page.docs.glob("*.svg")))]
+    if page.brief or not lines:
+        return blocks * bool(lines)
+    return [*blocks, fold(f"all {len(single)} figures, instructions", table(
+        ["cell", "operation", "per", "base", "series", "difference", "ratio", "spread"], [
+            [x.cell, x.operation, x.unit, f"{x.base:.1f}", f"{x.series:.1f}",
+             f"{x.difference:+.1f}", f"{x.ratio:.4f}", f"{x.spread:.1f}"] for x in single])),
+        *[fold("instructions a retracted table", table(
+            ["cell", "tables", "processes", "base", "series"], [
+                [c.cell, str(c.tables), str(c.processes), f"{c.base:.0f}", f"{c.series:.0f}"]
+                for c in retracted]))] * bool(retracted)]
+
+
+def times(page: Page) -> list[Block]:
+    """How long each cell took, the longest first, and with what; and their sum."""
+    ran = sorted(page.ran().values(), key=lambda record: -sum(record.times.values()))
+    rows: list[Row] = [[
+        r.name, seconds(r, "build"), seconds(r, "guest"), r.date, *(
+            r.inputs.get(key) or "not recorded" for key in ("accel", "qemu", "compiler", "tip")),
+        r.host] for r in ran]
+    kernels = {page.cells[r.name]["build"]: r.times.get("build", 0) for r in ran}
     rows.append(["all, each kernel once", str(sum(kernels.values())),
-                 str(sum(seconds(cell, "guest") for cell in ran)), ""])
-    return table(["cell", "build, s", "guest, s", "when (UTC)"], rows, "narrow")
+                 str(sum(r.times.get("guest", 0) for r in ran)), *[""] * 6])
+    return [table(["cell", "build, s", "guest, s", "when (UTC)", "under", "QEMU", "compiler",
+                   "tip", "host"], rows)]
 
 
-def one_liners(page: Page, pattern: str, columns: int) -> list[list[str]]:
-    """The rows of files with one line each: of several runs, if some ran again."""
-    rows = []
-    for path in sorted(page.build.glob(pattern)):
-        row = read(path).rstrip("\n").split("\t")
-        rows.append((row + [""] * columns)[:columns]
-                    + [time.strftime("%F %H:%M", time.gmtime(path.stat().st_mtime))])
-    return rows
+def span(records: Iterable[Record]) -> str:
+    days = sorted(record.date.split(" ")[0] for record in records)
+    return " to ".join(dict.fromkeys(days[:1] + days[-1:]))
 
 
-def count(rows: list[list[str]], good: Callable[[list[str]], bool], words: str) -> Section:
-    """How many are good and how many are not: words has a word for each."""
-    ok = sum(good(row) for row in rows)
-    said = [(n, word) for n, word in zip((ok, len(rows) - ok), words.split(","))]
-    text = ", ".join(f"{n} {word}" for n, word in said)
-    state = "pass" if ok == len(rows) else "fail"
-    return tag("p", tag("span", f"{SIGN[state]} {escape(text)}", class_=f"chip {state}")), text
+def results_cells(page: Page) -> list[Block]:
+    """The cells, on each base; then why tests failed or were skipped, each reason once."""
+    rows: list[Row] = []
+    reasons: dict[str, list[str]] = {}
+    bad: list[str] = []
+    found = {(r.version(), r.name): r for r in page.of("cell")}
+    for version in dict.fromkeys([DEFAULT_BASE, *sorted(version for version, _ in found)]):
+        for name, cell in page.cells.items():
+            if r := found.get((version, name)):
+                tests = "/".join(str(r.count(s)) for s in RESULTS)
+                rows.append([name, version, WORD[r.state()],
+                             "-" if r.state() == "built" else tests, seconds(r, "build"),
+                             seconds(r, "guest"), r.date, page.stack(r), cell["shows"]])
+                bad += [f"- {name}: {plain(line)}" for line in failures(r)[:5]]
+                for reason, names in skips(r).items():
+                    reasons.setdefault(plain(reason), []).append(f"{name} ({len(names)})")
+            elif version == DEFAULT_BASE:
+                rows.append([name, version, "not run", *"-----", cell["shows"]])
+    why = [f"- {reason}: {', '.join(dict.fromkeys(names))}" for reason, names in
+           sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))]
+    return [table(["cell", "Linux", "result", "tests", "build, s", "guest, s", "when (UTC)",
+                   "stack", "what it shows"], rows),
+            *(("", f"{title}:\n\n" + "\n".join(lines)) for title, lines in (
+                ("Failed", bad), ("Skipped, in how many tests of which cells", why)) if lines)]
 
 
-def mutants(page: Page) -> Section:
-    """Each broken variant, and what the test that must notice it said."""
-    rows = one_liners(page, "mutants/*/outcome.tsv", 5)
-    return judged(rows, ["mutant", "cell", "killed by", "result", "it said", "when (UTC)"],
-                  lambda row: row[3] == "killed", "killed,survived")
+def one_run(records: list[Record]) -> str:
+    """How long the run of matrix.sh took that had the most of these cells."""
+    runs = Counter(r.run for r in records if r.run)
+    if not runs:
+        return ""
+    mine = [r for r in records if r.run == max(runs, key=lambda run: (runs[run], run))]
+    ends = [calendar.timegm(time.strptime(r.date, "%Y-%m-%d %H:%M")) for r in mine]
+    minutes = (max(ends) - min(end - r.seconds for end, r in zip(ends, mine))) // 60
+    return (f" `make matrix` ran {len(mine)} of them in one go, in {minutes // 60}:"
+            f"{minutes % 60:02} hours.")
 
 
-def model(page: Page) -> Section:
-    """Each check of the model: what it must give, and gave."""
-    rows = one_liners(page, "model/*.tsv", 6)
-    return judged(rows, ["check", "must", "found", "states", "transitions", "s", "when (UTC)"],
-                  lambda row: row[1] == row[2], "as it must be,wrong")
-
-
-def judged(rows: list[list[str]], head: list[str], good: Callable[[list[str]], bool],
-           words: str) -> Section:
-    """A table with its count above; what is not good comes first."""
-    if not rows:
-        return "", ""
-    rows = sorted(rows, key=good)
-    html, markdown = table(head, rows, mark=lambda row: "" if good(row) else "fail")
-    said, text = count(rows, good, words)
-    return said + fold(f"all {len(rows)}", html, not all(map(good, rows))), \
-        f"{text}.\n\n{markdown}"
-
-
-def fold(title: str, html: str, is_open: bool = False) -> str:
-    return ("<details" + " open" * is_open + ">"
-            + tag("summary", escape(title)) + html + "</details>")
-
-
-def own_tests(page: Page) -> Section:
-    """The kernel's own tests: what regress.py wrote, the two sides beside each other."""
-    lines = [line.split("\t") for line in
-             read(page.build / f"regress{page.end}/report.tsv").splitlines()[1:]]
-    # Newlines within a detail are spaces there: seven columns, or cut short.
-    rows = [regress.Row(*(line + [""] * 7)[:3], line[3].split(", "), line[4].split(", "),
-                        *(line + [""] * 7)[5:7], "")
-            for line in lines if len(line) > 5]
-    if not rows:
-        return "", ""
-    compared = [row for row in rows
-                if regress.ABSENT not in row.base[:1] and row.verdict != "new"]
-    worse = sum(row.verdict == "worse" for row in rows)
-    text = f"{len(compared)} compared, {worse} worse"
-    state = "fail" if worse else "pass"
-    html = tag("p", tag("span", f"{SIGN[state]} {text}", class_=f"chip {state}"))
-    markdown = f"{text}. Passed / skipped / neither.\n\n"
-    sides, lines_md = side_by_side(rows)
-    html += fold("side by side: passed / skipped / neither", sides)
-    markdown += lines_md + "\n"
-    for said, title in OWN_TESTS.items():
-        mine = [[row.cell, row.test, row.line, regress.tell(row.base),
-                 regress.tell(row.patched), row.detail] for row in rows
-                if row.verdict == said and set(row.base + row.patched)
-                not in ({"pass"}, {"skip"})]
-        if mine:
-            some, md = table(["cell", "test", "line", "base", "series", "detail"], mine,
-                             mark=lambda row, said=said: "fail" * (said == "worse"))
-            html += fold(f"{title}: {len(mine)}", some, said == "worse")
-            if said != "same":
-                markdown += f"\n{title}:\n\n{md}\n"
-    return html, markdown.strip()
-
-
-OWN_TESTS = {"worse": "Worse", "flaky": "Not the same every time",
-             "better": "Better", "new": "Not on the base", "same": "Not passed on either"}
-
-
-def side_by_side(rows: list[regress.Row]) -> Section:
-    """A row a test, and for each cell both sides and what to say of them."""
-    cells = list(dict.fromkeys(row.cell for row in rows))
-    found: dict[tuple[str, str], list[regress.Row]] = {}
-    for row in rows:
-        found.setdefault((row.test, row.cell), []).append(row)
-    said = []
-    for test in dict.fromkeys(row.test for row in rows):
-        line = [test]
-        for cell in cells:
-            mine = found.get((test, cell))
-            line += ["-", "-", ""] if not mine else [
-                regress.counts(mine, "base"), regress.counts(mine, "patched"),
-                " ".join(word for word in ("worse", "flaky", "better")
-                         if any(row.verdict == word for row in mine))]
-        said.append(line)
-    head = ["test"] + [text for cell in cells for text in (f"{cell}: base", "series", "")]
-    return table(head, said, mark=lambda row: "fail" * ("worse" in " ".join(row[3::3])))
-
-
-def costs(page: Page) -> Section:
-    """What bench.sh measured, of the cells that were measured to the end."""
-    lines, sizes = [], {}
-    for path in sorted(page.build.glob("bench/*.size")):
-        try:
-            lines += bench.read_cell(path.parent, path.stem)
-            sizes[path.stem] = bench.size(path.parent, path.stem)
-        except (bench.Missing, ValueError, IndexError) as error:
-            print(f"note: left out: {path}: {error}", file=sys.stderr)
-    if not lines:
-        return "", ""
-    retracted = bench.retractions(lines)
-    scale = bench.scale_table(retracted)
-    lines = bench.without_scale(lines)
-    # What is bold there is what is more than noise.
-    rows = markdown_rows(bench.table(lines))
-    shown, _ = table([text.replace("difference", "difference, bold: more than noise")
-                      for text in rows[0]], rows[2:])
-    shown = re.sub(r"\*\*(.*?)\*\*", r"<b>\1</b>", shown)
-    size_rows = [[cell, str(old), str(new), f"{by:+d}"]
-                 for cell, (old, new, by) in sizes.items()]
-    sized, _ = table(["cell", "base, bytes", "series, bytes", "difference"], size_rows)
-    plot = tag("p", escape(bench.count(lines))) + tag("figure", bench.plot(lines))
-    scale_rows = markdown_rows(scale)
-    scaled = ""
-    if retracted:
-        scaled = (tag("figure", bench.scale_plot(retracted)) +
-                  fold("instructions a retracted table",
-                       table(scale_rows[0], scale_rows[2:])[0]))
-    return (sized + plot + fold(f"all {len(lines)} figures, instructions", shown) + scaled,
-            "\n".join([bench.size_table(sizes), bench.count(lines) + "\n",
-                       bench.table(lines), scale]).strip())
-
-
-def markdown_rows(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in row.strip("| ").split("|")]
-            for row in text.splitlines()]
-
-
-# An empty section is left out.
-SECTIONS: list[tuple[str, Callable[[Page], Section]]] = [
-    ("", summary),
-    ("Cells by checks", main_table),
-    ("The kernel's own tests, base and series", own_tests),
-    ("Mutants", mutants),
-    ("The model", model),
-    ("What it costs", costs),
-    ("Cell by cell", details),
-    ("Versions", versions),
-    ("Times", times),
+Section = Callable[[Page], list[Block]]
+# Title, section of the page, section of RESULTS.md, and what runs it.
+SECTIONS: list[tuple[str, Section, Section | None, str]] = [
+    ("", summary, None, ""),
+    ("Cells", main_table, results_cells, "make matrix, make cell CELL=NAME"),
+    *((title, section, section, target) for title, section, target in (
+        ("Reproducers, base beside series", paired("try"), "make try PROG=FILE.c"),
+        ("Windows", paired("window"), "make windows"),
+        ("Mutants", listed("mutant", "killed", "survived"), "make mutants"),
+        ("The model", listed("model", "as it must be", "wrong"), "make model"),
+        ("The kernel's own tests, base and series", own_tests, "make regress"),
+        ("Races", listed("race", "passed", "failed"), "make race"),
+        ("What it costs", costs, "make bench"),
+        ("Each patch alone", bisect, "make bisect"),
+        ("Time until an answer", listed("answer", "measured", "failed"), "make answer"))),
+    ("Cell by cell", details, None, ""),
+    ("Times and versions", times, None, ""),
 ]
 
-STYLE = """
-:root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --dim: #57606a;
-	--line: #d0d7de; --head: #f3f5f7; --link: #0550ae;
-	--pass: #dcf3e1; --pass-text: #0b4a20; --fail: #ffd8d3; --fail-text: #8c0f0a;
-	--skip: #eef0f2; --skip-text: #4b545d; --stale: #fff0c2; --stale-text: #684700 }
-@media (prefers-color-scheme: dark) { :root { --back: #0f1318; --text: #dfe5ec;
-	--dim: #98a3ae; --line: #333c46; --head: #1a2027; --link: #79b8ff;
-	--pass: #12351f; --pass-text: #9fe3b2; --fail: #581915; --fail-text: #ffc4bd;
-	--skip: #1f262d; --skip-text: #a9b4bf; --stale: #463500; --stale-text: #ffdf8c } }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 1rem clamp(.5rem, 2vw, 2rem) 4rem; max-width: 110rem;
-	background: var(--back); color: var(--text); line-height: 1.45;
-	font: 15px/1.45 system-ui, sans-serif; overflow-wrap: anywhere }
-h1 { font-size: 1.5rem; margin: 0 0 .3rem } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem }
-h3 { font-size: 1rem; margin: 1rem 0 .4rem }
-a { color: var(--link) }
-.note { color: var(--dim); font-size: .9em; max-width: 75ch }
-.scroll { overflow: auto; max-height: 92vh; border: 1px solid var(--line);
-	border-radius: 6px; width: fit-content; max-width: 100% }
-table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .5rem; text-align: left; vertical-align: top; font-weight: 400;
-	border-bottom: 1px solid var(--line); border-right: 1px solid var(--line);
-	overflow-wrap: break-word; max-width: 36rem }
-td.long { min-width: 15rem; overflow-wrap: anywhere }
-.scroll:not(.main) td:not(.long) { white-space: nowrap }
-tr > :last-child { border-right: 0 } tbody tr:last-child > * { border-bottom: 0 }
-thead { position: sticky; top: 0; z-index: 2 }
-thead th { background: var(--head); font-weight: 600; font-size: .87em;
-	vertical-align: bottom }
-tbody th { font-weight: 600; white-space: nowrap; overflow-wrap: normal }
-.main td b { display: block; font-weight: 600; white-space: nowrap }
-.main td small { display: block; white-space: nowrap; font-size: .78em }
-.main .span { text-align: center }
-.main .cell { position: sticky; left: 0; z-index: 1; background: var(--head);
-	white-space: nowrap }
-.main .shows { min-width: 12rem; font-size: .87em }
-.number { text-align: right }
-.pass, .built { background: var(--pass); color: var(--pass-text) }
-.fail { background: var(--fail); color: var(--fail-text) }
-.skip, .none, .not-run { background: var(--skip); color: var(--skip-text) }
-small.stale, .chip.stale { background: var(--stale); color: var(--stale-text);
-	border-radius: 3px; padding: 0 .3em; width: fit-content }
-tr.stale td.pass, tr.stale td.fail, tr.stale td.built { background-image:
-	repeating-linear-gradient(135deg, transparent 0 6px, var(--back) 6px 7px) }
-.chip { display: inline-block; border-radius: 4px; padding: 0 .45em; font-weight: 600;
-	white-space: nowrap }
-details { border-top: 1px solid var(--line) } details div { scroll-margin-top: 4rem }
-details:has(:target) > summary { background: var(--stale); color: var(--stale-text) }
-summary { cursor: pointer; padding: .35rem 0; font-weight: 600 }
-figure { margin: 1rem 0; max-width: 60rem; background: #fff; border-radius: 6px;
-	overflow: auto }
-figure svg { display: block; width: 100%; min-width: 40rem; height: auto }
-dl { margin: 0 0 .8rem; display: grid; grid-template-columns: 5.5rem minmax(0, 1fr);
-	gap: .15rem .8rem; font-size: .9em }
-dt { color: var(--dim); grid-column: 1 }
-dd { margin: 0; grid-column: 2; white-space: pre-wrap } dd.fail { padding: .1rem .4rem }
-dd + dt { border: 0 }
-@media (max-width: 60rem) { body { font-size: 14px } .main .shows { display: none }
-	dl { grid-template-columns: minmax(0, 1fr) } dd { grid-column: 1; margin-left: 1rem } }
-@media print { .scroll { max-height: none; overflow: visible } }
-"""
+
+def results(records: list[Record], cells: dict[str, dict[str, str]], docs: Path) -> str:
+    """RESULTS.md, of nothing but these."""
+    records = sorted(records, key=lambda r: (r.key(), r.version()))
+    in_order = sorted(records, key=lambda r: r.date)
+    trees = {r.version(): r.inputs.get("tree", "") for r in in_order if r.experiment == "cell"}
+    page = Page(records, cells, trees, docs, docs, brief=True)
+    mine = [r for r in page.of("cell") if r.version() == DEFAULT_BASE and r.name in cells]
+    states = Counter(r.state() for r in mine)
+    states["not run"] = len(cells) - len(mine)
+    text = ["# Results", "Written by `make report` from the records in "
+            "[records.jsonl](records.jsonl); [DESIGN.md](DESIGN.md) has the words. "
+            "Tests are passed / failed / skipped. A stack is the git tree that base and patches "
+            "give; ↻: of another one than the cell that was run last.",
+            chips(f"{len(cells)} cells: ", ((states[s], w, s) for s, w in WORD.items()))[1]
+            + one_run(mine)]
+    bases = {r.version(): r.inputs.get("base", "unknown base") for r in in_order}
+    text.append("\n".join(
+        f"- {base}, stack {trees.get(version) or 'unknown'}, "
+        + span(r for r in records if r.version() == version) for version, base in bases.items()))
+    for title, _, section, _ in SECTIONS:
+        if section and (blocks := section(page)):
+            text += [f"## {title}", join(blocks)[1]]
+    text += ["## Reproduce", table(["what", "command"], [
+        [title, f"`{target.replace(', ', '`, `')}`"] for title, _, _, target in SECTIONS
+        if target])[1]]
+    return "\n\n".join(filter(None, text)) + "\n"
 
 
-def write(page: Page, out: Path) -> None:
-    title = "pte_lockptr() by pte: results"
-    date = time.strftime("%F %H:%M", time.gmtime()) + " UTC"
-    about = f"Made {date} from what is in build/; " \
-            f"base {page.now.get('base') or 'unknown'}, " \
-            f"tip {page.now.get('tip') or 'unknown'}."
-    html = tag("h1", escape(title)) + tag("p", escape(about), class_="note")
-    markdown = f"# {title}\n\n{about}\n"
-    for heading, section in SECTIONS:
-        text, lines = section(page)
-        if not text:
-            continue
-        html += tag("section", (tag("h2", escape(heading)) if heading else "") + text)
-        markdown += "\n" + (f"## {heading}\n\n" if heading else "") + lines + "\n"
-    document = ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-                '<meta name="viewport" content="width=device-width, initial-scale=1">'
-                f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
-                f"<body>{html}</body></html>\n")
-    for name, whole in (("report.md", markdown), ("report.html", document)):
-        new = out / f"{name}.new"
-        new.write_text(whole, encoding="utf-8")
-        new.replace(out / name)
+def page_of(build: Path, docs: Path, cells: dict[str, dict[str, str]]) -> tuple[Page, str, str]:
+    """The page as HTML and as markdown, of what is in build/."""
+    name, suffix = base_name(), suffix_of(base_name())
+    base = " ".join(git(build, "log", "-1", "--format=%s", f"refs/tags/base/{name}"))
+    tip = git(build, "log", "-1", "--format=%T %h (%s)", f"refs/composed/stack/series{suffix}")
+    tree, _, title = " ".join(tip).partition(" ")
+    page = Page(load(build / f"records{suffix}"), cells,
+                {Record("", "", inputs={"base": base}).version(): tree}, build, docs,
+                patch_trees(build))
+    about = words(f"Made {time.strftime('%F %H:%M', time.gmtime())} UTC from build/records"
+                  f"{suffix}; base {base or 'unknown'}, tip {title or 'unknown'}.")
+    blocks = [about]
+    for title, section, _, _ in SECTIONS:
+        if some := section(page):
+            blocks += [heading(title), *some]
+    return page, *document("Results", read(Path(__file__).with_suffix(".css")), blocks)
 
 
-def write_readme(page: Page, path: Path) -> None:
-    """The table of the cells, dated, in the place of the one before."""
-    bad = [cell.name for cell in page.cells if cell.stale or cell.state == "not run"]
-    if bad:
-        raise ValueError(f"{path.name} is left as it is: no result of the series as it is "
-                         f"of {', '.join(bad)}: run make matrix")
-    days = sorted(cell.when.split(" ")[0] for cell in page.cells)
-    dates = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    bench.replace_between(
-        path, README_BEGIN, README_END,
-        f"{summary(page)[1]} {dates}, {page.now.get('base', 'base unknown')}.\n"
-        f"{main_markdown(page)}\n")
+def junit(records: Iterable[Record]) -> str:
+    """JUnit XML: a suite a record, a case a check. The kernel's kunit_junit.py takes what
+    its parser read, and does not say why a test failed."""
+    def clean(text: str) -> str:
+        return re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
+
+    root = ET.Element("testsuites")
+    for r in (r for r in records if is_bad(r) or r.result != "fail"):
+        suite = ET.SubElement(root, "testsuite", name=f"{r.experiment}/{r.path().stem}",
+                              time=str(r.seconds), hostname=r.host,
+                              timestamp=r.date.replace(" ", "T"))
+        cases = [c for c in r.checks if c[2] in RESULTS]
+        if r.result not in [c[2] for c in cases]:
+            cases.append([r.experiment, r.name, r.result, r.detail])
+        for kind, name, said, detail in cases:
+            case = ET.SubElement(suite, "testcase", name=clean(name), classname=kind)
+            if said != "pass":
+                ET.SubElement(case, {"fail": "failure", "skip": "skipped"}[said],
+                              message=clean(detail))
+        for key, which in (("tests", RESULTS), ("failures", ["fail"]), ("skipped", ["skip"])):
+            suite.set(key, str(sum(case[2] in which for case in cases)))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def merge(build: Path, kept: list[Record]) -> list[Record]:
+    """What docs/ keep, with what is in build/. Commits of a stack say `Series:`; with
+    --no-walk they are what some ref is at, or was."""
+    found = {(r.version(), *r.key()): r for r in kept}
+    known = set(git(build, "log", "--no-walk", "--all", "--reflog", "--grep=^Series: ",
+                    "--format=%T"))
+    patches = patch_trees(build)
+    left = 0
+    for folder in sorted(build.glob("records*")):
+        for r in load(folder) if folder.name != "records-linux" else []:
+            tree, key = r.inputs.get("tree"), (r.version(), *r.key())
+            if tree not in {"bisect": patches, "model": {"none"}}.get(r.experiment, known) \
+                    or r.experiment == "try" and not [*HARNESS.rglob(f"{r.name}.c")]:
+                left += 1
+            elif key not in found or r.date >= found[key].date:
+                found[key] = r.compact(str(ROOT))
+    if left:
+        print(f"note: not in docs/: {left} records of uncommitted work, of a stack that was not "
+              "composed here, or of a program that harness/ does not have", file=sys.stderr)
+    # Patches that are gone, of series that were composed here.
+    refs = git(build, "for-each-ref", "--format=%(refname)", "refs/composed")
+    return [r for r in found.values() if r.experiment != "bisect" or r.inputs["tree"] in patches
+            or f"refs/composed/{r.name.split('/')[0]}/series{suffix_of(r.version())}" not in refs]
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+    print(path)
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, default=ROOT / "build",
-                        help="where the results are, and where the report goes")
-    parser.add_argument("--readme", type=Path, nargs="?", const=ROOT / "README.md",
-                        help="put the table of the cells in there, too")
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--check", action="store_true")
     args = parser.parse_args(argv)
-    file = Path(os.environ.get("CELLS_INI") or ROOT / "harness/guest/cells.ini")
+    build, docs = args.build, args.docs
+    lines, whole = docs / "records.jsonl", docs / "RESULTS.md"
     try:
-        args.build.mkdir(exist_ok=True)
-        page = load(args.build, file)
-        write(page, args.build)
-        if args.readme:
-            write_readme(page, args.readme)
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
-    except ValueError as error:
+        cells = cells_ini.load(Path(os.environ.get("CELLS_INI") or HARNESS / "guest/cells.ini"))
+        kept = load_lines(lines)
+        if args.check:
+            if (kept or whole.exists()) and read(whole) != results(kept, cells, docs):
+                raise ValueError(f"{whole}: is not what {lines} gives: run make report")
+            return 0
+        page, html, markdown = page_of(build, docs, cells)
+        put(build / "report.md", markdown)
+        put(build / "report.html", html)
+        put(build / "report.xml", junit(page.records))
+        kept = merge(build, kept)
+        if kept:
+            put(lines, as_lines(kept))
+            put(whole, results(kept, cells, docs))
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{args.build}/report.md\n{args.build}/report.html")
     return 0
 
 

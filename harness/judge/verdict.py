@@ -32,7 +32,7 @@ BAD_LINES = [(name, re.compile(pattern)) for name, pattern in (
     ("hung task", r"blocked (in .* )?for more than \d+ seconds"),
     ("RCU stall", r"rcu.*(detected (expedited )?stalls?|kthread starved)"),
     ("bad page", r"Bad page (state|map)|non-zero pgtables_bytes"
-                 r"|Bad rss-counter|: bad p[gum4]d "),
+                 r"|Bad rss-counter|: bad p[gum4]d |Bad swap (file|offset) entry"),
     ("lockdep report", r"WARNING: .*(lock|RCU usage|wait context)"
                        r"|inconsistent lock state|suspicious RCU usage"
                        r"|possible (circular|recursive) locking"
@@ -41,7 +41,7 @@ BAD_LINES = [(name, re.compile(pattern)) for name, pattern in (
              r"|general protection fault|Unhandled fault"),
     ("BUG", r"\bBUG: |kernel BUG at |scheduling while atomic"),
     ("WARN", r"\bWARNING: "),
-    ("out of memory", r"Out of memory|invoked oom-killer"),
+    ("out of memory", r"Out of memory|invoked oom-killer|VM_FAULT_OOM leaked"),
     ("stack trace", r"Call [Tt]race:|cut here \]"),
 )]
 
@@ -57,6 +57,7 @@ BAD_TABLE = re.compile(r": bad p[gum4]d ")
 DATA_RACE = re.compile(r"BUG: KCSAN: data-race in (.+)$")
 KNOWN_RACES = Path(__file__).with_name("known-races.tsv")
 
+TESTS = ("kunit", "selftest")
 TAIL = 30
 
 
@@ -127,8 +128,8 @@ def known_races() -> list[tuple[str, str]]:
 
 def known_race(line: str) -> str | None:
     race = DATA_RACE.search(line)
-    return race and next((f"{race[1]}: {what}" for functions, what in known_races()
-                          if fnmatch.fnmatchcase(race[1], functions)), None)
+    return next((f"{race[1]}: {what}" for functions, what in known_races()
+                 if fnmatch.fnmatchcase(race[1], functions)), None) if race else None
 
 
 def check_console(text: str) -> Iterator[Check]:
@@ -142,8 +143,7 @@ def check_console(text: str) -> Iterator[Check]:
             continue
         name = complaint(line)
         excuse = next((word for word, left in due.items()
-                       if left and name == "bad page" and BAD_TABLE.search(line)),
-                      None)
+                       if left and name == "bad page" and BAD_TABLE.search(line)), None)
         if excuse:
             due[excuse] -= 1
         elif race := known_race(line):
@@ -169,8 +169,7 @@ def leaves(test: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from leaves(sub, f"{path}.{sub.name}" if path else sub.name)
 
 
-def check_ktap(kunit: Any, kind: str, name: str,
-               lines: list[str]) -> Iterator[Check]:
+def check_ktap(kunit: Any, kind: str, name: str, lines: list[str]) -> Iterator[Check]:
     """Every test case, then whatever is wrong with the KTAP itself."""
     said = io.StringIO()
     root = kunit.parse_run_tests(lines, kunit.Printer(output=said))
@@ -213,7 +212,7 @@ def check_proof(proof: list[str], checks: list[Check]) -> Iterator[Check]:
     facts = dict(fact for c in checks if c.check == "config"
                  for fact in re.findall(r"(\w+)=(\S+)", c.detail))
     passed = {c.name.rpartition(".")[2] for c in checks
-              if c.check in ("kunit", "selftest") and c.result == "pass"}
+              if c.check in TESTS and c.result == "pass"}
     for item in proof:
         fact = re.fullmatch(r"(\w+)(>?=)(.+)", item)
         if not fact:
@@ -243,8 +242,7 @@ def why_failed(test: Any) -> str:
     """The first lines of a failed test that say what was wrong with it."""
     log = [line.strip(" #\t") for line in test.log if line.strip(" #\t")]
     wanted = [i for i, line in enumerate(log)
-              if re.search(r"EXPECTATION|ASSERTION|Expected|[Ff]ail|timed? ?out",
-                           line)]
+              if re.search(r"EXPECTATION|ASSERTION|Expected|[Ff]ail|timed? ?out", line)]
     first = wanted[0] if wanted else max(len(log) - 3, 0)
     return " | ".join(log[first:first + 4]) or "no reason given"
 
@@ -294,8 +292,8 @@ def judge(kunit: Any, console: str, port: str, expect: Expect,
         checks.insert(len(checks) if console.strip() else 0,
                       Check("guest", "end", "fail", ended))
     results = list(check_port(kunit, read_port(port), expect))
-    if not expect.nothing and not any(c.check in ("kunit", "selftest") and c.result == "pass"
-               for c in results):
+    if not expect.nothing and not any(c.check in TESTS and c.result == "pass"
+                                      for c in results):
         results.append(Check("guest", "tests", "fail", "zero tests passed"))
     results += check_proof(expect.proof, results)
     # Of tests and what follows from them, the tests are what to look at.
@@ -305,10 +303,9 @@ def judge(kunit: Any, console: str, port: str, expect: Expect,
 
 def summary(cell: str, checks: list[Check], logs: dict[str, Path],
             texts: dict[str, str]) -> str:
-    tests = [c for c in checks if c.check in ("kunit", "selftest")]
-    count = {r: sum(c.result == r for c in tests) for r in ("pass", "fail", "skip")}
-    counts = ", ".join((f"{count['pass']} passed", f"{count['fail']} failed",
-                        f"{count['skip']} skipped"))
+    tests = [c.result for c in checks if c.check in TESTS]
+    counts = ", ".join(f"{tests.count(result)} {word}" for result, word in (
+        ("pass", "passed"), ("fail", "failed"), ("skip", "skipped")))
     bad = [c for c in checks if c.result == "fail"]
     out = []
     if bad:
@@ -390,9 +387,7 @@ def main(argv: list[str]) -> int:
     logs = {"console": args.console, "port": args.port}
     texts = {name: read_log(path) for name, path in logs.items()}
     checks = judge(load_kunit(args.kunit), texts["console"], texts["port"],
-                   Expect(args.suites, args.selftests, args.no_tests,
-                          args.proof),
-                   args.ended)
+                   Expect(args.suites, args.selftests, args.no_tests, args.proof), args.ended)
     if args.out:
         rows = ["\t".join((c.check, c.name, c.result, c.detail.replace("\t", " ")))
                 for c in checks]

@@ -5,29 +5,24 @@
 #   own_apt DIR SUITE [ARCH]   sets APT_OPTIONS for an apt whose list, state and cache are
 #                              in DIR: what it downloads has a signature of Debian's
 
-# The mirror that this machine's apt gets Debian from. An empty origin: its
-# lists were never fetched, or were removed to save space.
-debian_mirror()
-{
-	# shellcheck disable=SC2016 # apt expands these
-	apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' \
-		'Identifier: Packages' 2>/dev/null |
-		awk -F'|' '$1 == "Debian" && $2 !~ /security/ || $1 == "" && $3 ~ /\/debian\/?$/ {
-			print $3; exit }'
-}
-
 own_apt()
 {
 	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
 
 	need apt-get apt
 	mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
-	mirror=$(debian_mirror)
+	# The mirror that this machine's apt gets Debian from. An empty origin: its lists
+	# were never fetched, or were removed to save space.
+	# shellcheck disable=SC2016 # apt expands these
+	mirror=$(apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' \
+		'Identifier: Packages' 2>/dev/null |
+		awk -F'|' '$1 == "Debian" && $2 !~ /security/ || $1 == "" && $3 ~ /\/debian\/?$/ {
+			print $3; exit }')
 	[ -n "$mirror" ] ||
-		die "apt on this machine has no Debian main source to take the mirror from: add one"
+		die "apt on this machine has no Debian main source to take the mirror from: add one (for the base, BASE_FILE=linux-source.deb or LINUX=DIR do as well)"
 	[ -e "$keyring" ] ||
 		die "$keyring is missing: install the package debian-archive-keyring"
-	echo "deb [signed-by=$keyring] $mirror $2 main" | put "$1/sources.list"
+	put "$1/sources.list" echo "deb [signed-by=$keyring] $mirror $2 main"
 	APT_OPTIONS=(
 		-o Dir::Etc::sourcelist="$1/sources.list" -o Dir::Etc::sourceparts=-
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=-

@@ -8,27 +8,21 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-BUILD=$ROOT/build
-HARNESS=$ROOT/harness
-JOBS=${JOBS:-$(nproc)}
-export JOBS
+BUILD=$ROOT/build HARNESS=$ROOT/harness
+export JOBS=${JOBS:-$(nproc)}
 
 # Scripts call each other: the elapsed time counts from the first one.
 export PTLOCK_START=${PTLOCK_START:-$(date +%s)}
 
-# A caller's repository (a git hook, say) must not become ours.
+# A caller's repository (a git hook, say) must not become ours, nor the flags of
+# `make V=1` those of the kernel's make. mkfs.ext4 is where Debian's users do not look.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_PREFIX
-# Nor must what our make was told (V=1, -k, -j) reach the kernel's.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES
-# Debian has mkfs.ext4 and mkswap there, where not every user looks.
-PATH+=:/usr/sbin:/sbin
-
-export LC_ALL=C.UTF-8
+export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8
 
 # On a terminal, one line is rewritten for progress; whatever is printed next
 # starts by clearing it. Elsewhere this is empty and lines are plain.
-CLEAR=
-[ -t 2 ] && CLEAR=$'\r\033[K'
+CLEAR=$([ ! -t 2 ] || printf '\r\033[K')
 
 elapsed()
 {
@@ -65,6 +59,16 @@ die()
 	exit 1
 }
 
+# on NAME: is the knob NAME switched on?
+on()
+{
+	case ${!1:-0} in
+	1 | y | yes | on) ;;
+	0 | n | no | off) return 1 ;;
+	*) die "$1=${!1}: it is 1 or 0" ;;
+	esac
+}
+
 # at_exit CMD ARG...: run at exit, last registered first, also after Ctrl-C.
 AT_EXIT=()
 at_exit()
@@ -94,7 +98,7 @@ lock()
 	local fd
 
 	mkdir -p "$BUILD" || die "cannot create $BUILD"
-	exec {fd}>"$BUILD/.lock-$1"
+	exec {fd}>"$BUILD/.lock-$1" || die "cannot write $BUILD/.lock-$1"
 	flock -n "$fd" && return
 	say "$1" "waiting for another run to finish"
 	flock "$fd"
@@ -144,11 +148,13 @@ need_space()
 		die "$2 needs $1 MiB in $BUILD, $free MiB are free: make room and run again"
 }
 
-# need TOOL PACKAGE: name the package instead of "command not found".
+# need TOOL PACKAGE: instead of "command not found".
 need()
 {
-	command -v "$1" >/dev/null ||
-		die "$1 is missing: install the package $2 (harness/gate/deps.sh does)"
+	command -v "$1" >/dev/null || die "$1 is missing: on Debian it is in the package $2"
 }
+
+[[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "JOBS=$JOBS: give a number of jobs, such as JOBS=4"
+for knob in AGAIN ALL FORCE KEEP LINT_SLOW NOSIGN PARTIAL; do on "$knob" || :; done
 
 . "$HARNESS/lib/git.sh"

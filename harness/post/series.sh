@@ -26,7 +26,7 @@ check_input()
 	read_stack
 	[ -n "${SERIES:-}" ] || die "say which: SERIES=NAME, one of ${STACK[*]}"
 	NAMES=("$SERIES")
-	if [ -n "${NOSIGN:-}" ]; then
+	if on NOSIGN; then
 		IDENT_NAME=nobody IDENT_EMAIL=nobody@localhost.invalid
 		[ "$SERIES" != all ] || NAMES=("${STACK[@]}")
 		return
@@ -64,7 +64,7 @@ format()
 		--numbered --thread=shallow --no-renames --abbrev=12 --diff-algorithm=myers "${@:3}")
 
 	[ "${V:-1}" = 1 ] || args+=(-v "$V")
-	[ -n "${NOSIGN:-}" ] || args+=(-s)
+	on NOSIGN || args+=(-s)
 	# git looks only into the commits for what the cover letter is encoded in.
 	bgit log --format=%B "$START_REV..$TIP_REV" | LC_ALL=C grep -q '[^ -~	]' ||
 		! LC_ALL=C grep -q '[^ -~	]' "$PATCHES/$1/0000-cover-letter.txt" ||
@@ -79,7 +79,7 @@ addresses()
 	local all files
 
 	ADDRESSES=()
-	[ -z "${NOSIGN:-}" ] || return 0
+	! on NOSIGN || return 0
 	format "$1" "$WORK/bare"
 	mapfile -t files < <(find "$WORK/bare" -name '*.patch' ! -name '*0000-*')
 	all=$(cd "$TREE" && ./scripts/get_maintainer.pl --no-git --no-git-fallback \
@@ -133,7 +133,7 @@ main()
 		rm -rf "${OUT:?}/$name"
 		mv "$WORK/mails/$name" "$OUT/"
 	done
-	[ -n "${NOSIGN:-}" ] || note "to mail it: git send-email $OUT/$SERIES"
+	on NOSIGN || note "to mail it: git send-email $OUT/$SERIES"
 	[ "$SERIES" = all ] && echo "$OUT" || echo "$OUT/$SERIES"
 }
 

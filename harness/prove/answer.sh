@@ -2,37 +2,27 @@
 # SPDX-License-Identifier: GPL-2.0
 # answer.sh: how long until a developer has an answer, beside the kernel's kunit.py.
 #
-# out:  build/answer/answer.tsv: step, seconds of make cell CELL=x86_64, seconds of
-#       kunit.py run --arch=x86_64 with the same suite; a table of them with the ratio
-#       on stdout
+# out:  a record: seconds of make cell CELL=x86_64, of kunit.py run --arch=x86_64 with
+#       the same suite, and their ratio, a row a step; the same on stdout
 # exit: 0 measured; 1 something failed, with one line that says what
 #
 # Three steps: with nothing built (the tree is there, and what has to be installed),
 # with nothing changed, and with a line of mm/khugepaged.c changed. Both without ccache,
 # both with all CPUs, and both emulated: kunit.py would try KVM first. What ours does
 # beyond it is in its time: userspace, and its tests. One after the other, 11 minutes.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
+. "$HARNESS/judge/record.sh"
 
 OUT=$BUILD/answer
 CELL=x86_64
 export CCACHE_DISABLE=1 ACCEL=tcg
 
-# seconds LOG CMD...: runs it quietly; prints how long it took.
-seconds()
-{
-	local log=$OUT/$1 begin=$EPOCHREALTIME
-
-	"${@:2}" >"$log" 2>&1 </dev/null ||
-		die "$2: $(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log"): see $log"
-	awk "BEGIN { printf \"%.1f\\n\", $EPOCHREALTIME - $begin }"
-}
-
+# The record of that run is none of the cell's.
 ours()
 {
-	TREE=$OUT/tree KOUT=$OUT/ours "$HARNESS/run/cell.sh" "$CELL"
+	RECORDS=$OUT/records "$HARNESS/run/cell.sh" "$CELL"
 }
 
 kunit()
@@ -43,48 +33,46 @@ kunit()
 		--jobs="$JOBS" --qemu_args='-smp 4'
 }
 
-# A QEMU for kunit.py, which offers it KVM before TCG.
-make_qemu()
+# seconds WHAT STEP: runs it quietly; prints how long it took.
+seconds()
 {
-	mkdir -p "$OUT/bin"
-	cat >"$OUT/bin/qemu-system-x86_64" <<-EOF
-		#!/bin/bash
-		args=()
-		for arg; do
-			[[ \$arg = kvm || \$arg = hvf ]] && arg=tcg
-			args+=("\$arg")
-		done
-		exec $(command -v qemu-system-x86_64) "\${args[@]}"
-	EOF
-	chmod +x "$OUT/bin/qemu-system-x86_64"
+	local log="$OUT/$1, ${2//\//-}.log" begin=$EPOCHREALTIME
+
+	say answer "$2: $1"
+	"$1" >"$log" 2>&1 </dev/null ||
+		die "$1: $(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log"): see $log"
+	awk "BEGIN { printf \"%.1f\\n\", $EPOCHREALTIME - $begin }"
 }
 
 step()
 {
 	local a b
 
-	say answer "$1: make cell"
-	a=$(seconds "ours.$2.log" ours)
-	say answer "$1: kunit.py"
-	b=$(seconds "kunit.$2.log" kunit)
-	printf '%s\t%s\t%s\t%s\n' "$1" "$a" "$b" \
-		"$(awk "BEGIN { printf \"%.2f\", $a / $b }")" | tee -a "$OUT/answer.tsv.new"
+	a=$(seconds ours "$1")
+	b=$(seconds kunit "$1")
+	awk "BEGIN { printf \"$1\\t$a\\t$b\\t%.2f\\n\", $a / $b }" >>"$OUT/answer.tsv"
 }
 
 [ $# = 0 ] || die "answer.sh takes no arguments"
-load_cell "$CELL"
 lock answer
-mkdir -p "$OUT"
+mkdir -p "$OUT/bin"
 "$HARNESS/gate/deps.sh" "$CELL"
-"$HARNESS/source/tree.sh" >/dev/null
-walk_tree "$(pgit -C "$(tree_dir)" rev-parse HEAD)" "$OUT/tree" >/dev/null
+the_tree head
+walk_tree "$TREE_REV" "$OUT/tree" >/dev/null
+TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
+export TREE=$OUT/tree KOUT=$OUT/ours
+load_cell "$CELL"
+begin_record
 rm -rf "$OUT"/{ours,ours.cell,kunit}
-make_qemu
-{
-	printf 'step\tmake cell, s\tkunit.py, s\tratio\n' | tee "$OUT/answer.tsv.new"
-	step "nothing built" cold
-	step "nothing changed" again
-	echo "/* $(date) */" >>"$OUT/tree/mm/khugepaged.c"
-	step "mm/khugepaged.c changed" edit
-} | column -t -s $'\t'
-mv "$OUT/answer.tsv.new" "$OUT/answer.tsv"
+# A QEMU for kunit.py, which offers it KVM before TCG.
+printf "#!/bin/bash\nexec %s \"\${@/#kvm/tcg}\"\n" "$(command -v qemu-system-x86_64)" \
+	>"$OUT/bin/qemu-system-x86_64"
+chmod +x "$OUT/bin/qemu-system-x86_64"
+printf 'step\tours\tkunit\tratio\n' >"$OUT/answer.tsv"
+step "nothing built"
+step "nothing changed"
+echo "/* $(date) */" >>"$TREE/mm/khugepaged.c"
+step "mm/khugepaged.c changed"
+record answer "$CELL" pass "seconds of make cell CELL=$CELL, and of kunit.py" \
+	--figures "$OUT/answer.tsv"
+column -t -s $'\t' "$OUT/answer.tsv"

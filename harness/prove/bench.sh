@@ -1,113 +1,102 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# bench.sh: what the series costs or saves: instructions an operation, and size.
+# bench.sh: what the stack costs or saves: instructions an operation, and size.
 #
-# in:   CELLS="A B ..." of cells.ini (below: the default); A+debug-vm is the same cell
-#       with CONFIG_DEBUG_VM
-# out:  build/bench/{base,series}/kernel/CELL/; build/bench/CELL.tsv: cell,
-#       side, operation, unit, n, min, median, max; build/bench/CELL.size:
-#       bloat-o-meter, base to series; a table on stdout
+# in:   CELLS="A B ..." of cells.ini (below: the default); A+debug-vm is A with
+#       CONFIG_DEBUG_VM; AGAIN=1 measures again what has a record of the same inputs
+# out:  a record of each cell and side; build/bench/CELL.size: bloat-o-meter, base to
+#       series; a table on stdout
 # exit: 0 measured; 1 not, with one line that says why
 #
 # One CPU under -icount shift=0, where the guest's clock counts instructions: the
 # figures do not depend on this machine, nor on what else it does. Both kernels have
-# the cell's configuration without debug-vm and without the suite, and both have
-# harness/prove/bench/, which calls what userspace does not reach alone. 10 minutes a cell
-# the first time, 1 again.
+# the configuration of [as bench] and harness/prove/bench/, which calls what userspace
+# does not reach alone. 10 minutes a cell the first time, 1 again.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
-. "$HARNESS/guest/cells.sh"
 
-OUT=$BUILD/bench$(tree_branch | sed 's/^series//')
+SIDES=$BUILD/bench$(tree_suffix)
+. "$HARNESS/prove/pair.sh"
+
 read -ra CELLS <<<"${CELLS:-x86_64 i386-pae arm64 arm64-64k arm-lpae-highpte arm-highpte
 	riscv64-sv57 s390x ppc64le-radix-64k ppc64le-radix-64k+debug-vm}"
 SUITE=pgtable_bench
-export ACCEL=tcg
+export ACCEL=tcg AS
 
-# add_suite ARG: adds the KUnit suite to an index; ARG is what pte_lockptr() takes.
+# add_suite SIDE REV: adds the KUnit suite to an index, with what pte_lockptr() takes.
 # shellcheck disable=SC2317 # variant calls it
 add_suite()
 {
-	local rev=$2 object=tests/${SUITE}_kunit blob
+	local object=tests/${SUITE}_kunit blob arg=pte
 
+	[ "$1" != base ] || arg=pmd
 	blob=$(bgit hash-object -w "$HARNESS/prove/bench/${SUITE}_kunit.c")
 	bgit update-index --add --cacheinfo "100644,$blob,mm/$object.c"
 	blob=$({
-		bgit show "$rev:mm/Makefile"
+		bgit show "$2:mm/Makefile"
 		echo "obj-y += $object.o"
-		echo "CFLAGS_$object.o := -DPTE_LOCKPTR_ARG=$1"
+		echo "CFLAGS_$object.o := -DPTE_LOCKPTR_ARG=$arg"
 	} | bgit hash-object -w --stdin)
 	bgit update-index --cacheinfo "100644,$blob,mm/Makefile"
 }
 
-# side NAME CELL[-debug-vm]: selects the tree and the folders of one of the two kernels.
-side()
+# choose CELL[+debug-vm]: sets CELL, AS, and the NAME of its records.
+choose()
 {
-	export TREE=$OUT/$1/tree KOUT=$OUT/$1/kernel/$2 AS=bench
-	CELL=${2%-debug-vm}
-	[ "$CELL" = "$2" ] || AS=bench-debug-vm
-	load_cell "$CELL"
+	CELL=${1%+debug-vm} NAME=${1/+/-} AS=bench
+	[ "$CELL" = "$1" ] || AS+=-debug-vm
 }
 
-# measure SIDE CELL: boots, and prints the lines for CELL.tsv.
+# measure SIDE: boots that kernel, and records what the guest said.
 measure()
 {
-	local log=$OUT/$1/$2.log
+	local out=$SIDES/$NAME.$1 why
 
-	side "$@"
 	"$HARNESS/guest/user.sh" "$CELL"
-	say bench "$2: $1"
-	"$HARNESS/guest/boot.sh" "$CELL" >"$log" 2>&1 ||
-		die "$2, $1: $(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log")"
-	sed -nE "s/^(ok [0-9]+| *#) (\w+)(:| #) unit=(\w+) n=(\S+) min=(\S+) median=(\S+) max=(\S+)\$/$2\t$1\t\2\t\4\t\5\t\6\t\7\t\8/p" \
-		"$CELL_OUT/port.log"
-}
-
-measure_both()
-{
-	measure base "$1"
-	measure series "$1"
+	say bench "$NAME: $1"
+	if ! "$HARNESS/guest/boot.sh" "$CELL" >"$out.log" 2>&1 ||
+	   ! "$HARNESS/prove/bench.py" figures "$CELL_OUT/port.log" "$CELL_KOUT/vmlinux" \
+		>"$out.tsv" 2>>"$out.log"; then
+		why=$(grep -m1 -e ^FAIL -e ^error: "$out.log" || tail -n1 "$out.log")
+		record bench "$NAME" fail "$why" --side "$1"
+		die "$NAME, $1: $why"
+	fi
+	record bench "$NAME" pass "$(($(wc -l <"$out.tsv") - 1)) figures" --side "$1" \
+		--figures "$out.tsv"
 }
 
 bench_cell()
 {
-	local name
+	local name measured=
 
 	for name in base series; do
-		side "$name" "$1"
-		"$HARNESS/guest/kernel.sh" "$CELL"
+		side "$name" "$CELL"
+		begin_record "$HARNESS/prove/bench/${SUITE}_kunit.c" "$HARNESS/guest/user/bench.c"
+		if on AGAIN || ! still_good bench "$NAME" "$name"; then
+			rm -f "$SIDES/$NAME.size"
+			"$HARNESS/guest/kernel.sh" "$CELL"
+			measure "$name"
+			measured=1
+		fi
 	done
-	rm -f "$OUT/$1.size"
-	put "$OUT/$1.tsv" measure_both "$1"
-	put "$OUT/$1.size" "$TREE/scripts/bloat-o-meter" -p "$HARNESS/prove/bench/" \
-		"$OUT"/{base,series}/kernel/"$1"/vmlinux
+	[ -n "$measured" ] || return 0
+	"$TREE/scripts/bloat-o-meter" -p "$HARNESS/prove/bench/" \
+		"$SIDES"/{base,series}/kernel/"$CELL_build"/vmlinux >"$SIDES/$NAME.size"
 }
 
-make_trees()
-{
-	local rev
-
-	"$HARNESS/source/tree.sh" >/dev/null
-	composed
-	rev=$(variant "$BASE_REV" add_suite pmd "$BASE_REV")
-	walk_tree "$rev" "$OUT/base/tree" >/dev/null
-	rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
-	rev=$(variant "$rev" add_suite pte "$rev")
-	walk_tree "$rev" "$OUT/series/tree" >/dev/null
-}
-
-[ $# = 0 ] || die "bench.sh takes no arguments, but CELLS=\"NAME …\""
+[ $# = 0 ] || die "bench.sh takes no arguments, but CELLS=\"NAME …\" and AGAIN=1"
 for name in "${CELLS[@]}"; do
-	load_cell "${name%+debug-vm}"
+	choose "$name"
+	load_cell "$CELL"
 done
 lock bench
-mkdir -p "$OUT"
 "$HARNESS/gate/deps.sh" "${CELLS[@]%+debug-vm}"
-make_trees
-DONE=()
+the_tree head
+make_sides add_suite
+TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 for name in "${CELLS[@]}"; do
-	DONE+=("${name//+/-}")
-	bench_cell "${DONE[-1]}"
+	choose "$name"
+	bench_cell
 done
-"$HARNESS/prove/bench.py" "$OUT" "${DONE[@]}"
+"$HARNESS/prove/bench.py" table "$RECORDS" "${CELLS[@]/+/-}"

@@ -67,7 +67,7 @@ main()
 	local commits cell i row result title table=
 
 	[ $# -eq 0 ] || die "bisect.sh takes no arguments, but CELLS=\"…\", ALL=1, BOOT=\"…\" and AGAIN=1"
-	[ -z "${ALL:-}" ] || CELLS=$(all_cells | paste -sd' ')
+	! on ALL || CELLS=$(all_cells | paste -sd' ')
 	CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
 	for cell in $CELLS; do
 		load_cell "$cell"
@@ -75,7 +75,7 @@ main()
 	lock bisect
 	mkdir -p "$OUT"
 	rm -f "$OUT"/*.log
-	[ -z "${AGAIN:-}" ] || rm -f "$DONE"
+	! on AGAIN || rm -f "$DONE"
 	touch "$DONE"
 	composed
 	mapfile -t commits < <(bgit rev-list --reverse "$START_REV..$TIP_REV")

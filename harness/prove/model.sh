@@ -2,34 +2,25 @@
 # SPDX-License-Identifier: GPL-2.0
 # model.sh: has spin check the model of page table retraction, and its variants.
 #
-# in:   harness/prove/model/checks.tsv, or MODELS="NAME NAME ..." of it
-# out:  a line a check: what it must give, what it gave, states and transitions
-#       searched, seconds, the same in build/model/NAME.tsv; build/model/NAME.trace for
-#       each counterexample; a last line "N checked, N wrong"
+# in:   model/checks.tsv, or MODELS="NAME NAME ..." of it; AGAIN=1 searches again what
+#       has a record of a pass of the same model
+# out:  a line a check: what it must give, what it gave, states and transitions searched,
+#       seconds; a record of each; build/model/NAME.trace, the counterexample; a last
+#       line "N checked, N wrong"
 # exit: 0 when each gave what it must; 1 otherwise
 #
-# A variant that must fail and holds is wrong, as is one that fails otherwise than
-# it must, and a search that did not get to its end. One core, 6 minutes.
+# A variant that must fail and holds is wrong, as is one that fails otherwise, and a
+# search that did not get to its end. One core, 6 minutes.
 
 . "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/judge/record.sh"
 
 MODEL=$HARNESS/prove/model
-CHECKS=$MODEL/checks.tsv
 OUT=$BUILD/model
 MEMORY=3500	# MiB
 SECONDS_EACH=120	# of CPU time
 DEPTH=10000	# a search that gets there is truncated
-
-names()
-{
-	awk -F'\t' '!/^#/ && NF && $1 != "check" { print $1 }' "$CHECKS"
-}
-
-# column NAME N
-column()
-{
-	awk -F'\t' -v name="$1" -v n="$2" '$1 == name { print $n }' "$CHECKS"
-}
+TREE_ID=none	# the model is of no tree
 
 # search MUST MACRO...: runs spin in the current directory; pan.out is what it
 # said. Where there has to be a counterexample, the search is breadth first, which
@@ -57,18 +48,18 @@ search()
 readable()
 {
 	awk '
+	function found(regex, skip)
+	{
+		match($0, regex)
+		return substr($0, RSTART + skip, RLENGTH - 2 * skip)
+	}
 	/^ *[0-9]+:\tproc .*\[printf\(/ {
-		match($0, /\([a-z_]+:/)
-		name = substr($0, RSTART + 1, RLENGTH - 2)
-		printf "%3d  %-28s %s\n", ++step, name, text
+		printf "%3d  %-28s %s\n", ++step, found("\\([a-z_]+:", 1), text
 		next
 	}
 	/^#processes/ { at_end = 1 }
 	at_end && /^ *[0-9]+:\tproc/ && !/valid end state|:init:/ {
-		match($0, /\([a-z_]+:/)
-		name = substr($0, RSTART + 1, RLENGTH - 2)
-		match($0, /[a-z]+\.pml:[0-9]+/)
-		where[name] = substr($0, RSTART, RLENGTH)
+		where[found("\\([a-z_]+:", 1)] = found("[a-z]+\\.pml:[0-9]+", 0)
 	}
 	{ text = $0 }
 	/^VIOLATED/ { violated = 1 }
@@ -81,80 +72,88 @@ readable()
 	}' trail.out
 }
 
-# verdict: what the search of the current directory found.
+# verdict LOG: what the search of the current directory found.
 verdict()
 {
-	local what
+	local errors
 
-	if grep -qE 'max search depth too small|out of memory|MEMLIM|truncated' pan.out; then
-		echo "search truncated, see $PWD/pan.out"
-	elif ! grep -q 'errors: [0-9]' pan.out; then
-		echo "search stopped before its end, see $PWD/pan.out"
-	elif grep -q 'errors: 0$' pan.out; then
-		if grep -q 'Search not completed' pan.out; then
-			echo "search truncated, see $PWD/pan.out"
-		else
-			echo holds
-		fi
+	errors=$(sed -nE 's/.*errors: ([0-9]+).*/\1/p' pan.out)
+	if grep -qE 'max search depth too small|out of memory|MEMLIM|truncated' pan.out ||
+	   { [ "$errors" = 0 ] && grep -q 'Search not completed' pan.out; }; then
+		echo "search truncated, see $1"
+	elif [ -z "$errors" ]; then
+		echo "search stopped before its end, see $1"
+	elif [ "$errors" = 0 ]; then
+		echo holds
 	elif grep -q '^pan.*: invalid end state' pan.out; then
 		echo deadlock
 	else
-		what=$(sed -n 's/^VIOLATED: //p' trail.out | head -n 1)
-		echo "${what:-an error without a trace, see $PWD/pan.out}"
+		sed -n 's/^VIOLATED: //p' trail.out | grep -m1 . ||
+			echo "an error without a trace, see $1"
 	fi
 }
 
-# number WORD: the count that pan prints before it.
-number()
+row()
 {
-	sed -nE "s/^ *([0-9]+) $1.*/\\1/p" pan.out | head -n 1
+	printf '%-22s %-32s %-44s %9s %11s %4s\n' "$@"
 }
 
 check()
 {
-	local name=$1 must found macros start=$SECONDS states transitions steps=
+	local name=$1 must=${MUST[$1]} macros found states transitions steps=''
+	local result=pass detail=$must
 
-	must=$(column "$name" 2)
-	read -ra macros <<<"$(column "$name" 3)"
-	rm -f "$OUT/$name".{trace,log,tsv}
+	read -ra macros <<<"${MACROS[$name]}"
+	# What the search is told, and by whom it is done.
+	echo "$must: ${macros[*]}; $MEMORY $DEPTH $(spin -V 2>&1)" >"$OUT/$name.in"
+	begin_record "$OUT/$name.in" "$MODEL"/*.pml
+	if ! on AGAIN && still_good model "$name"; then
+		row "$name" "$must" "the same, by its record" - - -
+		return
+	fi
+	rm -f "$OUT/$name".{trace,log}
 	scratch "$OUT/$name"
 	cp "$MODEL"/*.pml "$OUT/$name/"
 	cd "$OUT/$name" || exit
 	search "$must" "${macros[@]}"
-	found=$(verdict)
+	found=$(verdict "build/model/$name.log")
 	if [ -e trail.out ]; then
-		put "$OUT/$name.trace" readable
-		steps=" ($(grep -c '^ *[0-9]' "$OUT/$name.trace" || true) steps)"
+		readable >"$OUT/$name.trace"
+		steps=$(grep -c '^ *[0-9]' "$OUT/$name.trace" || true)
 	fi
-	states=$(number 'states, stored') transitions=$(number transitions)
-	CHECKED=$((CHECKED + 1))
+	states=$(sed -nE 's/^ *([0-9]+) states, stored.*/\1/p' pan.out)
+	transitions=$(sed -nE 's/^ *([0-9]+) transitions.*/\1/p' pan.out)
 	if [ "$found" != "$must" ]; then
 		WRONG=$((WRONG + 1))
+		result=fail found="WRONG: $found" detail="$found, must: $must"
 		cp pan.out "$OUT/$name.log"
-		found="WRONG: ${found//"$PWD/pan.out"/"build/model/$name.log"}"
 	fi
-	# For report.py
-	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$must" "$found" "${states:--}" \
-		"${transitions:--}" $((SECONDS - start)) | put "$OUT/$name.tsv"
-	printf '%-22s %-32s %-44s %9s %11s %4d\n' "$name" "$must" "$found$steps" \
-		"${states:--}" "${transitions:--}" $((SECONDS - start))
+	printf '%s\t%s\t%s\n' states transitions steps "$states" "$transitions" "$steps" >figures
+	record model "$name" "$result" "$detail" --figures figures
+	row "$name" "$must" "$found${steps:+ ($steps steps)}" "${states:--}" \
+		"${transitions:--}" $((SECONDS - RECORD_BEGIN))
 }
 
-[ $# = 0 ] || die "model.sh takes no arguments, but MODELS=\"NAME …\""
-read -ra NAMES <<<"${MODELS:-$(names | paste -sd' ')}"
+[ $# = 0 ] || die "model.sh takes no arguments, but MODELS=\"NAME …\" and AGAIN=1"
+declare -A MUST=() MACROS=()
+while IFS=$'\t' read -r name must macros _; do
+	[[ -z $name || $name = '#'* || $name = check ]] && continue
+	KNOWN+=("$name") MUST[$name]=$must MACROS[$name]=$macros
+done <"$MODEL/checks.tsv"
+read -ra NAMES <<<"${MODELS:-${KNOWN[*]}}"
 for name in "${NAMES[@]}"; do
-	grep -qxF -- "$name" < <(names) ||
-		die "no check '$name' in harness/prove/model/checks.tsv: there are $(names | paste -sd' ')"
+	[ -n "${MUST[$name]:-}" ] ||
+		die "no check '$name' in harness/prove/model/checks.tsv: there are ${KNOWN[*]}"
 done
 need spin spin
 need gcc gcc
 lock model
 mkdir -p "$OUT"
-CHECKED=0 WRONG=0
-printf '%-22s %-32s %-44s %9s %11s %4s\n' check must found states transitions s
+WRONG=0
+row check must found states transitions s
 for i in "${!NAMES[@]}"; do
 	say model "$((i + 1))/${#NAMES[@]}: ${NAMES[i]}"
 	check "${NAMES[i]}"
 done
-echo "$CHECKED checked, $WRONG wrong"
+echo "${#NAMES[@]} checked, $WRONG wrong"
 [ "$WRONG" = 0 ]

@@ -2,34 +2,37 @@
 # SPDX-License-Identifier: GPL-2.0
 """Are the kernel's own tests worse off with the series than on the base?
 
-in:   OUT/CELL/{base,patched}.logs/ROUND-BOOT.{console,port}, as regress.sh
-      leaves them: a round is a run of the tests, more than one boot where a
-      guest died in it; rounds after the first are of what seemed worse
-out:  OUT/report.tsv with a line for everything compared, a table on stdout;
-      with --worse only the names of the tests that have something worse
-exit: 0 nothing is worse; 1 something is, or nothing could be compared; 2 bad
-      arguments
+usage: regress.py judge CELL KUNIT   a line a test: its name, result, seconds, detail; and
+                                     CELL/figures/TEST.tsv, for record --figures
+       regress.py table RECORDS TREE CELL...   what was recorded of that tree
+in:   CELL/{base,series}.logs/ROUND-BOOT.{console,port}, as regress.sh leaves them: a
+      round is a run of the tests, more than one boot where a guest died in it; rounds
+      after the first are of what seemed worse. KUNIT is tools/testing/kunit of a tree
+exit: 0; 1 (table) something is worse, or nothing could be compared; 2 bad arguments
 
 Compared are each result line of the KTAP, the end of each test, and what the
 kernel had to complain about meanwhile. Worse is what passed on the base and
-did not with the series, in each round.
+did not with the series, in each round. The first of a test's figures is about all of
+it, the others about what did not pass on both sides.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, NamedTuple
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
+import records  # noqa: E402
 import verdict  # noqa: E402
 
-SIDES = ("base", "patched")
+COLUMNS = ("line", "compared", "base", "series", "verdict", "seconds", "detail")
+HEADS = {"skipped": "skipped on both:", "same": "not passed on the base either:",
+         "better": "better:", "new": "not on the base:", "flaky": "flaky:", "worse": "WORSE:"}
 ABSENT = "not there"
 BOOT = "(boot)"
 END = "how it ended"
@@ -65,16 +68,12 @@ class Run:
 Round = dict[str, Run]  # by the name of the test
 
 
-@dataclass
-class Row:
-    cell: str
-    test: str
+class Row(NamedTuple):
     line: str
-    base: list[str]
-    patched: list[str]
+    base: list[str]  # its state in each round
+    series: list[str]
     verdict: str
     detail: str
-    seconds: str  # of the test, on both sides
 
 
 def ktap(kunit: Any, run: Run, text: list[str]) -> None:
@@ -204,138 +203,120 @@ def state(rounds: list[Round], test: str, line: str) -> list[str]:
     return out or [ABSENT]
 
 
-def judge(base: list[str], patched: list[str]) -> str:
+def judge(base: list[str], series: list[str]) -> str:
     """One line's verdict, given its state in each round of both sides."""
-    good = ("pass",)
-    if "cut off" in base[:1] or base[:1] == [ABSENT]:
-        return "new" if patched[0] in good else "same"
+    if base[0] in ("cut off", ABSENT):
+        return "new" if series[0] == "pass" else "same"
     if "pass" not in base:
-        return "better" if set(patched) == {"pass"} else "same"
-    if set(patched) == {"pass"}:
+        return "better" if set(series) == {"pass"} else "same"
+    if set(series) == {"pass"}:
         return "same" if set(base) == {"pass"} else "flaky"
-    if "pass" in patched:
-        return "flaky"
-    return "worse"
+    return "flaky" if "pass" in series else "worse"
 
 
-def compare(cell: str, base: list[Round], patched: list[Round]) -> list[Row]:
+def compare(base: list[Round], series: list[Round], test: str) -> list[Row]:
     rows = []
-    tests = list(dict.fromkeys(t for r in base + patched for t in r))
-    for test in tests:
-        runs = [r[test] for r in base + patched if test in r]
-        seconds = "/".join(next((r[test].seconds for r in side if test in r), "")
-                           for side in (base, patched)).strip("/")
-        both_cut = all(any(r[test].timed_out for r in side if test in r)
-                       for side in (base, patched))
-        for line in dict.fromkeys(l for run in runs for l in run.lines):
-            was, now = state(base, test, line), state(patched, test, line)
-            said = judge(was, now)
-            # Neither came to its end: how far each came says nothing.
-            if said == "worse" and both_cut and set(now) <= {"cut off"}:
-                said = "same"
-            detail = next((r.details[line] for r in reversed(runs)
-                           if r.details.get(line)), "")
-            rows.append(Row(cell, test, line, was, now, said, detail,
-                            seconds))
+    runs = [r[test] for r in base + series if test in r]
+    both_cut = all(any(r[test].timed_out for r in side if test in r)
+                   for side in (base, series))
+    for line in dict.fromkeys(l for run in runs for l in run.lines):
+        was, now = state(base, test, line), state(series, test, line)
+        said = judge(was, now)
+        # Neither came to its end: how far each came says nothing.
+        if said == "worse" and both_cut and set(now) <= {"cut off"}:
+            said = "same"
+        detail = next((r.details[line] for r in reversed(runs) if r.details.get(line)), "")
+        rows.append(Row(line, was, now, said, detail))
     return rows
 
 
-def idle(cell: str, rows: list[Row]) -> Iterable[str]:
+def idle(side: str, rounds: list[Round]) -> list[Row]:
     """A kernel that did not come to the tests: that is no result."""
-    for side in SIDES:
-        if not any(r.cell == cell and r.test != BOOT
-                   and getattr(r, side)[0] not in (ABSENT, "cut off")
-                   for r in rows):
-            yield f"NOTHING RAN: {cell}, {side}: see the logs in {cell}/{side}.logs"
+    if any(tests.keys() - {BOOT} for tests in rounds[:1]):
+        return []
+    return [Row(f"NOTHING RAN: {side}", [ABSENT], [ABSENT], "worse", f"see {side}.logs")]
 
 
 def tell(states: list[str]) -> str:
     return ", ".join(states if len(set(states)) > 1 else states[:1])
 
 
-def counts(rows: Iterable[Row], side: str) -> str:
-    states = [getattr(row, side)[-1] for row in rows]
+def counts(states: list[str]) -> str:
     other = len(states) - states.count("pass") - states.count("skip")
     return f"{states.count('pass')}/{states.count('skip')}/{other}"
 
 
-def table(rows: list[Row]) -> list[str]:
-    out = [f"{'cell':14} {'test':28} {'base':>12} {'patched':>12}  "
+def figures(rows: list[Row], seconds: str) -> list[tuple[str, ...]]:
+    compared = sum(ABSENT not in r.base[:1] and r.verdict != "new" for r in rows)
+    said = [v for v in ("worse", "flaky", "better") if any(r.verdict == v for r in rows)]
+    skipped = [r for r in rows if set(r.base + r.series) == {"skip"}]
+    reasons = list(dict.fromkeys(r.detail[:120] for r in skipped))
+    if len(reasons) > 1:
+        reasons = [f"{reasons[0]}, and {len(reasons) - 1} more like it"]
+    return [("", str(compared), counts([r.base[-1] for r in rows]),
+             counts([r.series[-1] for r in rows]), " ".join(said), seconds, ""),
+            *(("", "", "skip", "skip", "skipped", "", reason) for reason in reasons),
+            *((r.line, "", tell(r.base), tell(r.series), r.verdict, "", r.detail[:160])
+              for r in rows if r not in skipped and set(r.base + r.series) != {"pass"})]
+
+
+def judge_cell(cell: Path, base: list[Round], series: list[Round]) -> None:
+    (cell / "figures").mkdir(exist_ok=True)
+    for test in dict.fromkeys([BOOT, *(t for r in base + series for t in r)]):
+        rows = compare(base, series, test)
+        if test == BOOT:
+            rows += idle("base", base) + idle("series", series)
+        seconds = [next((r[test].seconds for r in side if test in r), "")
+                   for side in (base, series)]
+        lines = figures(rows, "/".join(seconds).strip("/"))
+        (cell / f"figures/{test}.tsv").write_text("".join(
+            "\t".join(" ".join(word.split()) for word in line) + "\n"
+            for line in (COLUMNS, *lines)))
+        detail = f"{lines[0][2]} on the base, {lines[0][3]} with the series"
+        worse = [line for line in lines[1:] if line[4] == "worse"]
+        if worse:
+            detail = "{0}: {2} -> {3}: {6}".format(*worse[0])
+        print(test, "fail" if worse else "pass", sum(int(s or 0) for s in seconds), detail,
+              sep="\t")
+
+
+def table(of: list[records.Record]) -> str:
+    """All tests, then whatever did not pass on both sides, the worst last."""
+    out = [f"{'cell':14} {'test':28} {'base':>12} {'series':>12}  "
            "(passed/skipped/neither)  seconds"]
-    for cell, test in dict.fromkeys((r.cell, r.test) for r in rows):
-        mine = [r for r in rows if (r.cell, r.test) == (cell, test)]
-        said = [v for v in ("worse", "flaky", "better")
-                if any(r.verdict == v for r in mine)]
-        out.append(f"{cell:14} {test:28} {counts(mine, 'base'):>12} "
-                   f"{counts(mine, 'patched'):>12}  {mine[0].seconds:8} "
-                   f"{' '.join(said)}".rstrip())
-    return out
-
-
-def skips(rows: list[Row]) -> list[str]:
-    """What neither side could run: one line a test."""
-    out = []
-    for cell, test in dict.fromkeys((r.cell, r.test) for r in rows):
-        reasons = list(dict.fromkeys(
-            r.detail for r in rows if (r.cell, r.test) == (cell, test)))
-        more = f", and {len(reasons) - 1} more like it" if len(reasons) > 1 else ""
-        out.append(f"  {cell} {test}: {reasons[0][:120]}{more}")
-    return out
-
-
-def listing(rows: list[Row]) -> list[str]:
-    """Whatever did not pass on both sides, the worst last."""
-    out = []
-    skipped = [r for r in rows if set(r.base + r.patched) == {"skip"}]
-    if skipped:
-        out += ["skipped on both:", *skips(skipped)]
-    heads = {"same": "not passed on the base either:", "better": "better:",
-             "new": "not on the base:", "flaky": "flaky:", "worse": "WORSE:"}
-    for said, head in heads.items():
-        mine = [r for r in rows if r.verdict == said
-                and set(r.base + r.patched) not in ({"pass"}, {"skip"})]
-        out += [head] if mine else []
-        out += [f"  {r.cell} {r.test}: {r.line}: {tell(r.base)} -> "
-                f"{tell(r.patched)}" + (f": {r.detail[:160]}" if r.detail else "")
-                for r in mine]
-    return out
-
-
-def write_report(path: Path, rows: list[Row]) -> None:
-    lines = ["\t".join((r.cell, r.test, r.line, tell(r.base), tell(r.patched),
-                        r.verdict, r.detail)).replace("\n", " ") for r in rows]
-    path.write_text("cell\ttest\tline\tbase\tpatched\tverdict\tdetail\n"
-                    + "".join(f"{line}\n" for line in lines))
+    rows: dict[str, list[str]] = {said: [] for said in HEADS}
+    for record in of:
+        whole, *lines = record.figures
+        out.append(f"{record.cell:14} {record.name:28} {whole['base']:>12} "
+                   f"{whole['series']:>12}  {whole['seconds']:8} {whole['verdict']}".rstrip())
+        for line in lines:
+            states = f": {line['line']}: {line['base']} -> {line['series']}"
+            rows[line["verdict"]].append(f"  {record.cell} {record.name}" + states *
+                                         (line["verdict"] != "skipped") +
+                                         f": {line['detail']}" * bool(line["detail"]))
+    for said, head in HEADS.items():
+        out += [head, *rows[said]] if rows[said] else []
+    compared = sum(int(record.figures[0]["compared"]) for record in of)
+    return "\n".join([*out, f"{compared} compared, {len(rows['worse'])} worse\n"])
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cells", type=str.split, required=True)
-    parser.add_argument("--kunit", type=Path, required=True,
-                        help="tools/testing/kunit of a kernel tree")
-    parser.add_argument("--worse", action="store_true",
-                        help="print only the tests that seem worse")
-    args = parser.parse_args(argv)
-    if not (args.kunit / "kunit_parser.py").is_file():
-        print(f"error: no kunit_parser.py in {args.kunit}: run make tree",
-              file=sys.stderr)
+    try:
+        verb, where, what, *cells = argv
+        if verb == "table":
+            of = [r for r in records.load(Path(where)) if r.experiment == "regress"
+                  and r.cell in cells and r.inputs.get("tree") == what and r.figures]
+            print(table(of), end="")
+            return int(not of or any(r.result == "fail" for r in of))
+        if not (Path(what) / "kunit_parser.py").is_file():
+            raise ValueError(f"no kunit_parser.py in {what}: run make tree")
+        kunit = verdict.load_kunit(Path(what))
+        judge_cell(Path(where), *(read_side(kunit, Path(where) / f"{side}.logs")
+                                  for side in ("base", "series")))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    kunit = verdict.load_kunit(args.kunit)
-    rows = []
-    for cell in args.cells:
-        rows += compare(cell, *(read_side(kunit, args.out / cell / f"{side}.logs")
-                                for side in SIDES))
-    worse = [row for row in rows if row.verdict == "worse"]
-    if args.worse:
-        print("\n".join(dict.fromkeys(f"{r.cell} {r.test}" for r in worse)))
-        return 0
-    write_report(args.out / "report.tsv", rows)
-    compared = [r for r in rows if ABSENT not in r.base[:1] and r.verdict != "new"]
-    dead = [line for cell in args.cells for line in idle(cell, rows)]
-    print("\n".join([*table(rows), *listing(rows), *dead,
-                     f"{len(compared)} compared, {len(worse)} worse"]))
-    return int(bool(worse or dead))
+    return 0
 
 
 if __name__ == "__main__":

@@ -33,19 +33,14 @@ step()
 	exit "$status"
 }
 
-tree()
-{
-	"$HARNESS/source/tree.sh" >/dev/null
-}
-
-[ $# = 1 ] || die "usage: cell.sh CELL"
+[ $# = 1 ] || die "usage: cell.sh CELL, or make cell CELL=NAME: the cells are $(cell_names | paste -sd' ')"
 load_cell "$1"
 # Should this end early, nobody is to read the results of another day.
 rm -f "$CELL_OUT"/{result.tsv,accel,seconds} "$(record_file "${AS:-cell}" "$CELL_cell")"
 mkdir -p "$CELL_OUT"
 
 step 1/5 "what has to be installed" "$HARNESS/gate/deps.sh" "$1"
-[ -n "${TREE:-}" ] || step 2/5 "the tree" tree
+step 2/5 "the tree" the_tree work
 # shellcheck disable=SC2119
 begin_record
 step 3/5 "the kernel" "$HARNESS/guest/kernel.sh" "$1"

@@ -37,8 +37,6 @@ check_hosts()
 		die "HOSTS=$1: ':' is no host to log in to: say localhost"
 	[ -z "${LINUX:-}${TREE:-}${CELLS_INI:-}${AS:-}" ] ||
 		die "HOSTS= takes Debian's source and the cells as they are: no LINUX=, TREE=, CELLS_INI= or AS="
-	need ssh openssh-client
-	need rsync rsync
 }
 
 # The base as a file, when there is one: then all have the same, and need no network
@@ -81,6 +79,8 @@ prepare_hosts()
 {
 	local base files host all
 
+	need ssh openssh-client
+	need rsync rsync
 	mkdir -p "$HOSTS_OUT"
 	pack_files
 	base=$(base_file)

@@ -49,8 +49,9 @@ read -ra cells <<<"${1//,/ }"
 lock job
 need_space 400 "a kernel"
 BAD=
+KEEP=${KEEP:-1}
 for cell in "${cells[@]}"; do
 	say matrix "${STEP:-1/1}: $cell"
 	run_cell "$cell"
 done
-[ "${KEEP:-1}" != 0 ] || [ -n "$BAD" ] || drop_kernel
+on KEEP || [ -n "$BAD" ] || drop_kernel

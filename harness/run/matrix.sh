@@ -31,6 +31,7 @@ RUN=$(date +%s)-$$
 declare -A JOB=()
 BUILDS=()
 KEPT=' '
+KEEP=${KEEP:-1}
 
 # plan CELL...: sets BUILDS and JOB[BUILD], the cells to run; KEPT, the others.
 plan()
@@ -39,7 +40,7 @@ plan()
 
 	for cell; do
 		load_cell "$cell"
-		if [ -z "${AGAIN:-}" ] && still_good cell "$cell"; then
+		if ! on AGAIN && still_good cell "$cell"; then
 			KEPT+="$cell "
 			continue
 		fi
@@ -55,7 +56,7 @@ make_room()
 {
 	local cell build new=0
 
-	[ "${KEEP:-1}" != 0 ] || for cell in $KEPT; do
+	on KEEP || for cell in $KEPT; do
 		load_cell "$cell"
 		[ -n "${JOB[$CELL_build]:-}" ] || drop_kernel
 	done
@@ -64,7 +65,7 @@ make_room()
 		load_cell "${JOB[$build]%%,*}"
 		[ -d "$CELL_KOUT" ] || new=$((new + 1))
 	done
-	[ "${KEEP:-1}" = 0 ] || [ "$new" -lt 2 ] ||
+	! on KEEP || [ "$new" -lt 2 ] ||
 		need_space $((200 * new + 400)) "building $new kernels (or less with KEEP=0)"
 }
 
@@ -72,13 +73,14 @@ make_room()
 find_tree()
 {
 	if [ -n "${HOSTS:-}" ]; then
+		"$HARNESS/gate/deps.sh" --matrix
 		HOSTS=$(realpath "$HOSTS")
 		composed
 		TREE_ID=$(bgit rev-parse "$TIP_REV^{tree}")
 		[ ! -d "$CELL_SRC" ] || [ "$(tree_id)" = "$TREE_ID" ] ||
 			note "note: the work in $CELL_SRC is not in patches/, the hosts do not get it"
 	else
-		"$HARNESS/gate/deps.sh" "$@"
+		"$HARNESS/gate/deps.sh" --matrix "$@"
 		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" >/dev/null
 		TREE_ID=$(tree_id)
 	fi
@@ -91,7 +93,7 @@ run_jobs()
 	for build in "${BUILDS[@]}"; do
 		printf '%s\t%s\n' "$build" "${JOB[$build]}"
 	done | put "$BUILD/matrix.jobs"
-	knobs="BASE=$BASE ACCEL=${ACCEL:-auto} KEEP=${KEEP:-1} RUN=$RUN STEP={#}/${#BUILDS[@]}"
+	knobs="BASE=$BASE ACCEL=${ACCEL:-auto} KEEP=$KEEP RUN=$RUN STEP={#}/${#BUILDS[@]}"
 	job="$knobs $(printf %q "$HARNESS/run/job.sh") {2}"
 	if [ -n "${HOSTS:-}" ]; then
 		prepare_hosts "$HOSTS"

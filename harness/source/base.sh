@@ -17,6 +17,7 @@
 # whole: the tag is made last. Exit code: 0, or 1 with one line on stderr.
 
 . "$(dirname "$0")/../lib/lib.sh"
+. "$HARNESS/lib/apt.sh"
 
 TAG=refs/tags/base/$(base_name)
 LOG=$BUILD/base.log
@@ -73,38 +74,6 @@ publish()
 	bgit update-ref -d refs/import/new
 }
 
-# An apt of our own: its list, state and cache are under build/apt.
-setup_apt()
-{
-	local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-	need apt-get apt
-	APT=$BUILD/apt
-	SUITE=${SUITE:-trixie-backports}
-	mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial" "$APT/get"
-	# The mirror that this machine's apt gets Debian from. An empty origin: its lists
-	# were never fetched, or were removed to save space.
-	# shellcheck disable=SC2016 # apt expands these
-	mirror=$(apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' \
-		'Identifier: Packages' 2>/dev/null |
-		awk -F'|' '$1 == "Debian" && $2 !~ /security/ || $1 == "" && $3 ~ /\/debian\/?$/ {
-			print $3; exit }')
-	[ -n "$mirror" ] ||
-		die "apt on this machine has no Debian main source to take the mirror from: add one, or give BASE_FILE=linux-source.deb or LINUX=DIR"
-	[ -e "$keyring" ] ||
-		die "$keyring is missing: install the package debian-archive-keyring"
-	put "$APT/sources.list" echo "deb [signed-by=$keyring] $mirror $SUITE main"
-	APT_OPTIONS=(
-		-o Dir::Etc::sourcelist="$APT/sources.list" -o Dir::Etc::sourceparts=-
-		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=-
-		-o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache"
-		-o Acquire::Languages=none -o Acquire::Retries=2
-		-o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -q
-	)
-	# The unprivileged user that apt downloads as may not enter build/.
-	[ "$(id -u)" -ne 0 ] || APT_OPTIONS+=(-o APT::Sandbox::User=root)
-}
-
 newest_deb()
 {
 	mkdir -p "$BUILD/apt"
@@ -119,7 +88,9 @@ download()
 	# An earlier run got it, and the import was cut short.
 	DEB=$(newest_deb "$package")
 	[ -z "$DEB" ] || return 0
-	setup_apt
+	APT=$BUILD/apt SUITE=${SUITE:-trixie-backports}
+	own_apt "$APT" "$SUITE"
+	mkdir -p "$APT/get"
 	say base "reading the package list of $SUITE"
 	apt-get "${APT_OPTIONS[@]}" update --error-on=any >"$LOG" 2>&1 </dev/null ||
 		fail "cannot read Debian's package list of $SUITE (no network?)"

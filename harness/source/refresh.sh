@@ -222,7 +222,7 @@ check_stored()
 			now = sum[ARGV[2], path]
 			if (now != sum[ARGV[1], path] && now != sum[ARGV[3], path]) print path } }' \
 		"$OUT/sums.old" "$OUT/sums.now" "$OUT/sums.new" | sort | xargs)
-	[ -z "$changed" ] || [ "${FORCE:-}" = 1 ] ||
+	[ -z "$changed" ] || on FORCE ||
 		die "changed in the repository since $TREE was composed: $changed: make tree takes it up (git -C $TREE branch NAME keeps commits of yours, to cherry-pick them then); FORCE=1 writes over it"
 }
 

@@ -42,7 +42,7 @@ update()
 
 	work=$(tree_work "$TIP_REV")
 	if [ -n "$work" ]; then
-		[ "${FORCE:-0}" = 1 ] ||
+		on FORCE ||
 			die "patches/ changed, and $TREE $work: with patches/ as they were (git stash), make refresh stores them; FORCE=1 drops them (keep commits with git -C $TREE branch NAME)"
 		note "note: dropped work in $TREE, its last commit was $(tgit rev-parse --short=12 HEAD)"
 	fi
@@ -58,7 +58,7 @@ main()
 
 	for arg; do
 		case $arg in
-		-f) FORCE=1 ;;
+		-f) export FORCE=1 ;;
 		-q) QUIET=1 ;;
 		*) die "usage: tree.sh [-f] [-q], with BASE=VERSION or LINUX=DIR" ;;
 		esac
@@ -69,8 +69,7 @@ main()
 	lock tree
 	if [ ! -e "$TREE" ]; then
 		first_checkout
-	elif [ "$(bgit rev-parse -q --verify "refs/checkedout/$BRANCH")" != "$TIP_REV" ] ||
-	     [ "${FORCE:-0}" = 1 ]; then
+	elif [ "$(bgit rev-parse -q --verify "refs/checkedout/$BRANCH")" != "$TIP_REV" ] || on FORCE; then
 		update
 	else
 		checked_out "$TIP_REV" "$SUMS"

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # load_cell, the_tree and composed set what is read
+# The kernel without the stack and the one with it, beside each other; sourced after
+# lib.sh by what compares the two.
+#
+#   SIDES        the folder of both: build/sides, unless it is set before
+#   make_sides [EDIT [SIDE...]]   after the_tree: the trees of base and series, or of those
+#                SIDEs; EDIT SIDE REV, a function, changes the index of each (see variant)
+#   side SIDE CELL   exports TREE and KOUT of that kernel, and loads the cell
+#   run, make_headers, guest_root, make_disks   see guest/root.sh
+#
+# base is the base alone, any other side has the stack. With AS=NAME the cell is as the
+# section [as NAME] has it; its name stays, the experiment says the rest.
+
+. "$HARNESS/guest/cells.sh"
+. "$HARNESS/guest/root.sh"
+. "$HARNESS/judge/record.sh"
+
+SIDES=${SIDES:-$BUILD/sides$(tree_suffix)}
+
+make_sides()
+{
+	local edit=${1:-} name rev
+
+	shift $(($# > 0))
+	[ $# -gt 0 ] || set -- base series
+	mkdir -p "$SIDES"
+	composed
+	for name; do
+		rev=$TREE_REV
+		[ "$name" != base ] || rev=$BASE_REV
+		[ -z "$edit" ] || rev=$(variant "$rev" "$edit" "$name" "$rev")
+		walk_tree "$rev" "$SIDES/$name/tree" >/dev/null
+	done
+}
+
+# A cell as the matrix has it asks for what only the stack has: PARTIAL drops that on
+# base. A section that changes the kernel has seen to it.
+side()
+{
+	unset KOUT PARTIAL
+	export TREE=$SIDES/$1/tree
+	load_cell "$2"
+	export KOUT=$SIDES/$1/kernel/$CELL_build
+	if [ "$1" = base ] && [[ -z ${AS:-} || $CELL_build != *-$AS ]]; then
+		export PARTIAL=1
+	fi
+	cell_folders
+	CELL_cell=$2
+}
