@@ -51,7 +51,7 @@ apply:	## a series on a new branch of your git tree LINUX= (10 s)
 KNOBS_apply := SERIES BRANCH
 try:	## compile a C file for some cells, run it on base and series, compare (3 min)
 	@harness/guest/try.sh
-KNOBS_try := PROG CELLS SIDE
+KNOBS_try := PROG CELLS SIDE TIMEOUT
 shell:	## a shell in the guest of a cell (1 min with the kernel built)
 	@harness/guest/shell.sh $$CELL
 KNOBS_shell := CELL SIDE SHARE
@@ -61,22 +61,22 @@ bisect:	## build every patch alone, boot two cells (1 hour)
 KNOBS_bisect := SERIES CELLS ALL BOOT AGAIN
 regress:	## the kernel's own mm tests on base and series, side by side (1 hour)
 	@harness/prove/regress.sh
-KNOBS_regress := CELLS TESTS RETRIES
+KNOBS_regress := CELLS TESTS RETRIES AGAIN
 mutants:	## break the series on purpose, see the tests catch it (1 hour)
 	@harness/prove/mutants.sh
-KNOBS_mutants := MUTANTS
+KNOBS_mutants := MUTANTS AGAIN
 model:	## check the model of retraction with spin, and its broken variants (6 min)
 	@harness/prove/model.sh
-KNOBS_model := MODELS
+KNOBS_model := MODELS AGAIN
 race:	## page-table operations against retraction (2 min)
 	@bad=0; for cell in $${CELLS:-x86_64}; do AS=race harness/run/cell.sh $$cell || bad=1; done; exit $$bad
 KNOBS_race := CELLS DURATION
 windows:	## stretch the windows in which a table goes away: base loses, series holds (20 min)
 	@harness/prove/windows.sh
-KNOBS_windows := TESTS DURATION
+KNOBS_windows := TESTS DURATION AGAIN
 bench:	## instructions an operation and code size, base against series (75 min)
 	@harness/prove/bench.sh
-KNOBS_bench := CELLS
+KNOBS_bench := CELLS AGAIN
 bench-report: report	## the same as report
 answer:	## time until a developer has an answer, beside kunit.py (11 min)
 	@harness/prove/answer.sh
@@ -104,7 +104,7 @@ KNOBS_distclean := FORCE
 #  LINT_SLOW=1            add sparse, W=1 and coccicheck
 #  FORCE=1                drop work that is only in the tree
 #  V=N                    version of the mails; BRANCH=NAME: the branch to make (that of SERIES, or ptlock-stack)
-#  PROG="A.c B.c"         C files to try; SHARE=DIR: a folder to see in the guest
+#  PROG="A.c B.c"         C files to try; TIMEOUT=SECONDS: for each; SHARE=DIR: a folder to see in the guest
 #  ALL=1                  one cell of each build; BOOT="A B": the cells to boot
 #  TESTS="A B"            only those; MUTANTS="A B", MODELS="A B": likewise
 #  DURATION=SECONDS       how long a test takes; RETRIES=N: how often a failed one is repeated

@@ -9,7 +9,8 @@ from __future__ import annotations
 import subprocess
 import unittest
 
-from common import Harness
+from common import Harness, patch
+from guests import Guests
 
 
 class Mistakes(Harness):
@@ -128,7 +129,7 @@ class Order(Functions):
 
     def test_order(self) -> None:
         self.add("a", "two", "ptlock.x", "mm/a.c")
-        self.add("b", "one", "pgtable_retract.x", "mm/a.c")
+        self.add("b", "one", "pgtable_retract.fix.x", "mm/a.c")
         self.add("c", "one", "ptlock.x", "include/linux/a.h")
         self.add("d", "two", "ptlock.x", "mm/a.c")
         self.add("e", "one", "ptlock.x", "mm/a.c")
@@ -144,11 +145,61 @@ class Cells(Functions):
         return "".join(self.call("eval", f"set {test}; {script}"))
 
     def test_kunit(self) -> None:
-        self.assertEqual(self.keys("ptlock.x"), "x86_64|ptlock||240")
+        self.assertEqual(self.keys("ptlock.x"), "x86_64|ptlock retract||240")
 
     def test_selftest(self) -> None:
-        self.assertEqual(self.keys("pgtable_retract.x"),
-                         "x86_64|ptlock|pgtable_retract|240")
+        self.assertEqual(self.keys("pgtable_retract.fix.x"),
+                         "x86_64|ptlock retract|pgtable_retract|240")
+
+
+class Flow(Guests):
+    """On toys: what is killed, what is recorded, what is not done again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = self.root / "harness/prove/mutants"
+        for file in self.folder.iterdir():
+            file.unlink()
+        self.add("caught", "fail_case")
+        self.add("missed", "nothing")
+
+    def add(self, name: str, new: str, test: str = "ptlock.case") -> None:
+        diff = patch("x", "mm/memory.c", "line_20", new, 20).partition("---\n")[2]
+        (self.folder / f"{name}.patch").write_text(
+            f"Breaks: x\nCell: x86_64\nKilled-by: {test}\n---\n{diff}")
+
+    def test_table_and_records(self) -> None:
+        run = self.run_script("mutants.sh")
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertRegex(run.stdout, r"caught +x86_64 +ptlock.case +killed\n"
+                                     r" +mm/toy.c:1 Expected a == b, but\n")
+        self.assertRegex(run.stdout, r"missed .*SURVIVED \(did not run, see build/mutants/missed/\)")
+        self.assertEqual(run.stdout.splitlines()[-1], "1 killed, 1 survived")
+        records = self.records("mutant")
+        self.assertEqual({name: (r["cell"], r["result"], r["detail"]) for name, r in records.items()}, {
+            "caught,x86_64": ("x86_64", "pass", "mm/toy.c:1 Expected a == b, but"),
+            "missed,x86_64": ("x86_64", "fail", "ptlock.case: did not run")})
+
+    def test_what_was_killed_is_not_done_again(self) -> None:
+        self.run_script("mutants.sh")
+        self.kernels()
+        run = self.run_script("mutants.sh")
+        self.assertEqual(run.stdout.splitlines()[-1], "1 killed, 1 survived")
+        self.assertEqual(len(self.kernels()), 1)
+        self.assertIn("mm/toy.c:1 Expected a == b", run.stdout)
+        self.ok("mutants.sh", MUTANTS="caught", AGAIN="1")
+        self.assertEqual(len(self.kernels()), 1)
+        self.add("caught", "fail_case, other")
+        self.ok("mutants.sh", MUTANTS="caught")
+        self.assertEqual(len(self.kernels()), 1)
+
+    def test_does_not_apply(self) -> None:
+        self.add("caught", "fail_case")
+        file = self.folder / "caught.patch"
+        file.write_text(file.read_text().replace("line_19", "line_0"))
+        run = self.run_script("mutants.sh", MUTANTS="caught")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("caught.patch does not apply to the stack", run.stderr)
 
 
 if __name__ == "__main__":

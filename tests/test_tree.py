@@ -564,6 +564,10 @@ class TheTree(Repo):
     """the_tree: which tree is a command about?"""
     imported = True
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.env.pop("TREE", None)
+
     def asked(self, what: str, **env: str) -> tuple[str, str]:
         script = f'. "{self.root}/harness/lib/lib.sh"; the_tree {what}; echo "$TREE_REV"'
         done = subprocess.run(["bash", "-c", script, str(self.root / "harness/lib/x")],
@@ -895,48 +899,6 @@ class Base(Repo):
         del self.env["PATH"]
         self.env["PATH"] = os.environ["PATH"]
         self.ok("base.sh")
-
-
-class Bisect(Repo):
-    """kernel.sh replaced: it fails where the tree has a certain line. The cells have
-    no machine, and are not booted."""
-    imported = True
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.write("harness/guest/cells.ini", "".join(
-            f"[cell {name}]\narch = x\nimage = x\nshows = toy\n" for name in ("a", "b")))
-        self.write("harness/guest/kernel.sh", "#!/bin/bash\nmkdir -p \"$KOUT\"\n"
-                   "grep -h int.first -r \"$TREE/mm\" >>\"$KOUT/seen\"; ls -i \"$TREE/mm/memory.c\"\n"
-                   "[ $1 = a ] || ! grep -q twenty \"$TREE/mm/other.c\" || "
-                   "grep -q last \"$TREE/mm/memory.c\"\n")
-        (self.root / "harness/guest/kernel.sh").chmod(0o755)
-
-    def test_each_commit_in_each_cell(self) -> None:
-        done = self.run_script("bisect.sh", CELLS="a b")
-        self.assertEqual(done.returncode, 1)
-        self.assertEqual([" ".join(line.split()) for line in done.stdout.splitlines()], [
-            "# a b commit", "1 ok ok mm: first line", "2 ok BUILD mm: add a test",
-            "3 ok ok mm: last line", "3 commits, 1 failed"])
-        self.assertIn("FAIL b: mm: add a test", done.stderr)
-        # The series' own tree is not needed, and each cell has its own output.
-        self.assertFalse(self.tree.exists())
-        self.assertEqual((self.root / "build/bisect/kernel/a/seen").read_text(), "int first;\n" * 3)
-
-    def test_all_build(self) -> None:
-        self.assertTrue(self.ok("bisect.sh", CELLS="a").endswith("3 commits, 0 failed"))
-
-    def test_what_was_good_is_not_done_again(self) -> None:
-        seen = self.root / "build/bisect/kernel/a/seen"
-        self.ok("bisect.sh", CELLS="a")
-        self.assertTrue(self.ok("bisect.sh", CELLS="a").endswith("3 commits, 0 failed"))
-        self.assertEqual(seen.read_text(), "int first;\n" * 3)
-        self.ok("bisect.sh", CELLS="a", AGAIN="1")
-        self.assertEqual(seen.read_text(), "int first;\n" * 6)
-
-    def test_one_cell_of_each_build(self) -> None:
-        self.assertEqual(self.run_script("bisect.sh", ALL="1").returncode, 1)
-        self.assertTrue((self.root / "build/bisect/kernel/b/seen").exists())
 
 
 @unittest.skipUnless(shutil.which("dpkg-deb") and

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import unittest
 
-from common import ROOT, Harness
+from common import ROOT, Harness, patch
+from guests import Guests
 
 WINDOWS = ROOT / "harness/prove/windows"
 
@@ -51,7 +52,7 @@ class Mistakes(Harness):
         self.assertIn("MUTANT=nope: no such patch", self.run_windows(MUTANT="nope"))
 
     def test_line_too_short(self) -> None:
-        self.change("\t2\tonly", "\t2 only")
+        self.change("-fixes\tonly", "-fixes only")
         self.assertIn("uffd_wp: not 6 columns", self.run_windows())
 
     def test_unknown_program(self) -> None:
@@ -70,7 +71,7 @@ class List(unittest.TestCase):
                                (WINDOWS / "widen.patch").read_text(), re.M))
         for line in lines():
             with self.subTest(line):
-                window, program, test, _, patch, base = line
+                window, program, test, _, series, base = line
                 source = (WINDOWS / f"{program}.c").read_text()
                 self.assertIn(window, hooks)
                 self.assertIn(f'"{window}"', source)
@@ -78,17 +79,103 @@ class List(unittest.TestCase):
                 self.assertIn(f"FIXTURE({fixture})", source)
                 self.assertIn(f"({fixture}, {variant})" if variant
                               else f"TEST_F_TIMEOUT({fixture}, race", source)
-                self.assertEqual(patch == "-", base == "-")
+                self.assertEqual(series == "-", base == "-")
                 re.compile(base)
                 self.assertNotIn(test, tests)
                 tests.add(test)
         self.assertEqual({line[0] for line in lines()}, hooks)
 
-    def test_patches_exist(self) -> None:
+    def test_series_exist(self) -> None:
         for line in lines():
             if line[4] != "-":
-                self.assertEqual(
-                    len(list((ROOT / "patches").glob(f"*/{int(line[4]):04}-*"))), 1)
+                self.assertTrue((ROOT / "patches" / line[4] / "series").is_file(), line[4])
+
+
+PROGRAM = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void)
+{
+	int held = !!strstr(getenv("KERNEL"), "int first;");
+
+	puts("TAP version 13\n1..1");
+	printf("# window hook: %d hits\n", strstr(getenv("KERNEL"), "miss") ? 0 : 3);
+	if (!held)
+		puts("# 5 pages are lost");
+	printf("%sok 1 race\n", held ? "" : "not ");
+	return !held;
+}
+"""
+
+
+class Flow(Guests):
+    """On toys: the base loses, the series, whose first patch closes it, holds."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = self.root / "harness/prove/windows"
+        self.tsv = folder / "windows.tsv"
+        self.tsv.write_text("hook\ttoy\tlose\tx86_64\tfixes\tpages are lost\n")
+        (folder / "toy.c").write_text(PROGRAM)
+        self.widen = folder / "widen.patch"
+        self.widen.write_text(patch("x", "mm/memory.c", "line_20", "widened", 20))
+
+    def test_table_and_records(self) -> None:
+        lines = self.ok("windows.sh").splitlines()
+        self.assertRegex(lines[0], r"^window +test +cell +closed by +base +series *$")
+        self.assertRegex(lines[1], r"^hook +lose +x86_64 +fixes +lost, 3 hits +held, 3 hits *$")
+        self.assertEqual(lines[2], "1 windows, 0 not hit, 0 wrong")
+        records = self.records("window")
+        self.assertEqual({name: (r["name"], r["cell"], r["side"], r["result"], r["detail"])
+                          for name, r in records.items()}, {
+            "lose,x86_64,base": ("lose", "x86_64", "base", "pass",
+                                 "lost, 3 hits: # 5 pages are lost"),
+            "lose,x86_64,series": ("lose", "x86_64", "series", "pass", "held, 3 hits")})
+        self.assertEqual(records["lose,x86_64,base"]["figures"], [{"window": "hook", "hits": "3"}])
+
+    def test_what_was_right_is_not_done_again(self) -> None:
+        first = self.ok("windows.sh")
+        self.kernels()
+        self.assertEqual(self.ok("windows.sh"), first)
+        self.assertEqual(self.kernels(), [])
+        self.ok("windows.sh", AGAIN="1")
+        self.assertEqual(len(self.kernels()), 2)
+
+    def test_wrong(self) -> None:
+        for old, new, side, last in (
+                ("fixes\tpages are lost", "-\t-", "base", "1 windows, 0 not hit, 1 wrong"),
+                ("pages are lost", "something else", "base", "1 windows, 0 not hit, 1 wrong")):
+            with self.subTest(new):
+                text = self.tsv.read_text()
+                self.tsv.write_text(text.replace(old, new))
+                run = self.run_script("windows.sh")
+                self.assertEqual((run.returncode, run.stdout.splitlines()[-1]), (1, last))
+                self.assertEqual(self.records("window")[f"lose,x86_64,{side}"]["result"], "fail")
+                self.tsv.write_text(text)
+
+    def test_not_hit(self) -> None:
+        self.widen.write_text(patch("x", "mm/memory.c", "line_20", "miss", 20))
+        run = self.run_script("windows.sh")
+        self.assertEqual(run.stdout.splitlines()[-1], "1 windows, 1 not hit, 0 wrong")
+        self.assertEqual(run.returncode, 1)
+        self.assertEqual({r["result"] for r in self.records("window").values()}, {"fail"})
+
+    def test_mutant(self) -> None:
+        """It has to lose; mutants.sh takes what it said."""
+        mutants = self.root / "harness/prove/mutants"
+        for file in mutants.iterdir():
+            file.unlink()
+        for name, new in (("reopened", "line_1"), ("kept", "first;  int again")):
+            (mutants / f"{name}.patch").write_text(
+                "Breaks: x\nCell: x86_64\nKilled-by: windows.lose\n---\n"
+                "--- a/mm/memory.c\n+++ b/mm/memory.c\n@@ -1,3 +1,3 @@\n"
+                f"-int first;\n+int {new};\n int line_2;\n int line_3;\n")
+        run = self.run_script("mutants.sh")
+        self.assertEqual(run.stdout.splitlines()[-1], "1 killed, 1 survived", run.stderr)
+        self.assertIn("lost, 3 hits: # 5 pages are lost", run.stdout)
+        self.assertEqual(self.records("window"), {})
+        self.assertEqual([r["result"] for r in self.records("mutant").values()], ["fail", "pass"])
 
 
 if __name__ == "__main__":

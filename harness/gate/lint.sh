@@ -88,6 +88,12 @@ unlisted()
 		sed 's/$/: in no line of a series file/'
 }
 
+# docs/RESULTS.md is what docs/records.jsonl gives.
+results_md()
+{
+	"$HARNESS/judge/report.py" --check
+}
+
 mail_series()
 {
 	NOSIGN=1 SERIES=all OUT=$OUT/series "$HARNESS/post/series.sh" 2>&1 >/dev/null | grep '^error' || true
@@ -339,7 +345,7 @@ main()
 	the_tree patches
 	TIP=$TIP_REV REV=([base]=$BASE_REV [tip]=$TIP_REV)
 	cd "$ROOT"
-	for name in unlisted series_size mail_series maintainers mutants kernel_doc no_tags python \
+	for name in unlisted series_size results_md mail_series maintainers mutants kernel_doc no_tags python \
 		spdx machine_names; do
 		check "$name"
 	done

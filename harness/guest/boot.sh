@@ -74,6 +74,7 @@ printf %s "$CLEAR" >&2
 set -- --proof "$CELL_proof"
 ! on PARTIAL || set --
 ! on PARTIAL || [ -n "$CELL_suites$CELL_user" ] || set -- --no-tests
+[ "${AS:-}" != try ] || set -- --by-exit
 exec "$HARNESS/judge/verdict.py" "$@" --cell "$CELL_cell" \
 	--console "$CELL_OUT/console.log" --port "$CELL_OUT/port.log" \
 	--suites "$CELL_suites" --selftests "$CELL_user" \

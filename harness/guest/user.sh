@@ -16,6 +16,7 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
+. "$HARNESS/guest/root.sh"
 
 [ $# = 1 ] || die "usage: user.sh CELL"
 load_cell "$1"
@@ -36,14 +37,6 @@ inputs()
 {
 	echo "$CELL_SRC" "$CELL_suites" "$CELL_user"
 	"$CC" --version | head -n1
-}
-
-# run CMD...: quietly; the errors, should there be any, and the log.
-run()
-{
-	"$@" >>"$LOG" 2>&1 </dev/null && return
-	note "$(grep -m5 -E 'error:|\*\*\*|undefined' "$LOG" || tail -n5 "$LOG")"
-	die "$CELL_cell: building userspace failed: see $LOG"
 }
 
 # What a test is linked with, apart from what all are: $(OUTPUT)/TEST: FILE.c …
@@ -71,37 +64,17 @@ build_selftest()
 		vm_util.c hugepage_settings.c $(shared_sources "$1") -lrt -lpthread -lm
 }
 
-build_root()
+build_tests()
 {
 	local test
 
 	mkdir -p "$CELL_OUT/rootfs/bin" "$CELL_OUT/gen"
 	# What check_config.sh would say: no liburing.
 	: >"$CELL_OUT/gen/local_config.h_gen"
-	run "$CC" -static -O2 -Wall -Wextra -Werror -o "$CELL_OUT/rootfs/init" \
-		"$HARNESS/guest/init.c"
-	run make -C "$CELL_SRC" O="$UAPI" ARCH="$CELL_arch" -j"$JOBS" headers
+	make_headers "$UAPI"
 	for test in $CELL_user; do
 		build_selftest "$test"
 	done
-	tr ' ' '\n' <<<"$CELL_suites" >"$CELL_OUT/rootfs/suites"
-	tr ' ' '\n' <<<"$CELL_user" >"$CELL_OUT/rootfs/selftests"
-}
-
-# A file system, and something to swap to, which is made for a page size. Sparse, and
-# QEMU never writes to them: they cost next to nothing.
-make_disks()
-{
-	local shift
-
-	rm -f "$CELL_OUT"/{disk,swap}.img*
-	run mkfs.ext4 -q -F -b 4096 "$CELL_OUT/disk.img.new" 512M
-	mv "$CELL_OUT/disk.img.new" "$CELL_OUT/disk.img"
-	[[ " $CELL_user " = *" pgtable_race "* ]] || return 0
-	shift=$(sed -n 's/^CONFIG_PAGE_SHIFT=//p' "$CELL_KOUT/.config" 2>/dev/null) || true
-	run truncate -s 64M "$CELL_OUT/swap.img.new"
-	run mkswap -p $((1 << ${shift:-12})) "$CELL_OUT/swap.img.new"
-	mv "$CELL_OUT/swap.img.new" "$CELL_OUT/swap.img"
 }
 
 lock "user-$CELL_cell"
@@ -109,7 +82,7 @@ mkdir -p "$CELL_OUT" "$UAPI" || die "cannot create $CELL_OUT"
 STAMP=$CELL_OUT/.user-stamp
 inputs >"$CELL_OUT/.user-inputs.new"
 if [ -f "$STAMP" ] && cmp -s "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs" &&
-	! changed "$STAMP" "$HARNESS/guest/init.c" "$HARNESS/guest/user.sh" "$HARNESS/guest/user" \
+	! changed "$STAMP" "$HARNESS/guest/"{init.c,user.sh,root.sh,user} \
 		"$CELL_SRC/tools/testing/selftests/mm" \
 		"$CELL_SRC"/tools/testing/selftests/*.h \
 		"$CELL_SRC/tools/include" "$CELL_SRC/include/uapi" \
@@ -121,9 +94,11 @@ say user "$CELL_cell: building init ${CELL_user:-}"
 rm -rf "$STAMP" "$CELL_OUT/rootfs"
 : >"$STAMP.new"
 : >"$LOG"
-build_root
-pack "$CELL_OUT/rootfs" "$CELL_OUT/initramfs.cpio"
-[ -z "$CELL_user" ] || make_disks
+build_tests
+guest_root "$CELL_OUT/rootfs"
+swap=
+[[ " $CELL_user " != *" pgtable_race "* ]] || swap=64
+[ -z "$CELL_user" ] || make_disks $swap
 mv "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs"
 mv "$STAMP.new" "$STAMP"
 say user "$CELL_cell: built"

@@ -11,6 +11,7 @@
 #                        writes it, after the run; not if the inputs changed meanwhile
 #   still_good EXPERIMENT NAME [SIDE]   is a pass of just these inputs there? The FILEs
 #                        are those of the last begin_record
+#   recorded KEY EXPERIMENT NAME [SIDE]   what that record says of KEY
 #   drop_kernel          removes the build folder of the cell loaded
 #
 # Reads TREE_ID, the content of the stack, where it is known; RUN, the run of matrix.sh.
@@ -41,7 +42,8 @@ tree_id()
 # What the cell shows in words changes no result.
 input_key()
 {
-	local name files=(guest/{init.c,kernel.sh,user.sh,boot.sh,qemu.sh} judge/{verdict.py,known-races.tsv})
+	local name files=(guest/{init.c,kernel.sh,root.sh,user.sh,boot.sh,qemu.sh}
+		judge/{verdict.py,known-races.tsv})
 
 	{
 		echo "${TREE_ID:-$(tree_id)}"
@@ -131,6 +133,11 @@ still_good()
 
 	mapfile -t tools < <(tools)
 	"$HARNESS/judge/records.py" good "$(record_file "$@")" key="$(input_key)" "${tools[@]}"
+}
+
+recorded()
+{
+	"$HARNESS/judge/records.py" get "$(record_file "${@:2}")" "$1"
 }
 
 # Not under the feet of one who builds in it.

@@ -18,6 +18,7 @@ import argparse
 import fnmatch
 import io
 import re
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,7 @@ class Section:
     """What the guest said about one suite or one selftest."""
     lines: list[str] = field(default_factory=list)
     status: int | None = None
+    timeout: bool = False
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Expect:
     selftests: list[str]
     nothing: bool = False  # a guest without tests is in order
     proof: list[str] = field(default_factory=list)  # see check_proof()
+    by_exit: bool = False  # the selftests are programs that need not speak KTAP
 
 
 def read_port(text: str) -> Port:
@@ -110,6 +113,8 @@ def read_port(text: str) -> Port:
             name, _, status = rest.rpartition(" ")
             if name in port.selftests and status.isdigit():
                 port.selftests[name].status = int(status)
+        elif verb == "timeout" and rest in port.selftests:
+            port.selftests[rest].timeout = True
         elif verb == "tainted":
             port.tainted = rest
         elif verb == "success":
@@ -260,6 +265,9 @@ def check_port(kunit: Any, port: Port, expect: Expect) -> Iterator[Check]:
             yield Check("selftest", name, "fail", "the test never ran")
             continue
         section = port.selftests[name]
+        if expect.by_exit:
+            yield check_program(kunit, name, section)
+            continue
         if section.status is not None and section.status > 128:
             yield Check("selftest", name, "fail",
                         f"killed by signal {section.status - 128}")
@@ -271,6 +279,29 @@ def check_port(kunit: Any, port: Port, expect: Expect) -> Iterator[Check]:
     yield check_taint(port.tainted)
     if not port.success:
         yield Check("guest", "success", "fail", "the guest did not say success")
+
+
+def check_program(kunit: Any, name: str, section: Section) -> Check:
+    """Its exit status says how it went, 4 that it could not; KTAP may add a failure."""
+    status = section.status
+    last = next((line.strip() for line in reversed(section.lines) if line.strip()), "")
+    failed = []
+    if any(re.match(r"\s*(not )?ok \d", line) for line in section.lines):
+        failed = [c for c in check_ktap(kunit, "selftest", name, section.lines)
+                  if c.result == "fail"]
+    if section.timeout:
+        return Check("selftest", name, "fail", "timed out")
+    if status is None:
+        return Check("selftest", name, "fail", "it did not end")
+    if 128 < status < 128 + signal.NSIG:
+        return Check("selftest", name, "fail", f"killed by signal {status - 128}: "
+                     f"{signal.strsignal(status - 128)}")
+    if status == 4:
+        return Check("selftest", name, "skip", last)
+    if status or failed:
+        why = f"{failed[0].name}: {failed[0].detail}" if failed else last
+        return Check("selftest", name, "fail", f"exit status {status}: {why}")
+    return Check("selftest", name, "pass", last)
 
 
 def check_taint(tainted: str | None) -> Check:
@@ -292,8 +323,8 @@ def judge(kunit: Any, console: str, port: str, expect: Expect,
         checks.insert(len(checks) if console.strip() else 0,
                       Check("guest", "end", "fail", ended))
     results = list(check_port(kunit, read_port(port), expect))
-    if not expect.nothing and not any(c.check in TESTS and c.result == "pass"
-                                      for c in results):
+    if not expect.nothing and not expect.by_exit and not any(
+            c.check in TESTS and c.result == "pass" for c in results):
         results.append(Check("guest", "tests", "fail", "zero tests passed"))
     results += check_proof(expect.proof, results)
     # Of tests and what follows from them, the tests are what to look at.
@@ -374,6 +405,8 @@ def main(argv: list[str]) -> int:
                         help="what the cell must show: KEY=VALUE, KEY>=NUMBER, or a test")
     parser.add_argument("--no-tests", action="store_true",
                         help="there are none to run: booting is all")
+    parser.add_argument("--by-exit", action="store_true",
+                        help="the selftests are programs, judged by their exit status")
     parser.add_argument("--ended", default="exit",
                         help="'exit', or how else the guest came to its end")
     parser.add_argument("--kunit", type=Path, required=True,
@@ -387,7 +420,8 @@ def main(argv: list[str]) -> int:
     logs = {"console": args.console, "port": args.port}
     texts = {name: read_log(path) for name, path in logs.items()}
     checks = judge(load_kunit(args.kunit), texts["console"], texts["port"],
-                   Expect(args.suites, args.selftests, args.no_tests, args.proof), args.ended)
+                   Expect(args.suites, args.selftests, args.no_tests, args.proof, args.by_exit),
+                   args.ended)
     if args.out:
         rows = ["\t".join((c.check, c.name, c.result, c.detail.replace("\t", " ")))
                 for c in checks]

@@ -190,7 +190,7 @@ the_tree()
 		edits=$([ ! -d "$dir" ] || tree_work "$TIP_REV")
 		text="what patches/ give on $(bgit log -1 --format=%s "$BASE_REV")${edits:+ ($dir $edits, left out)}"
 	else
-		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" -q >/dev/null
+		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" -q >/dev/null || exit 1
 		need_tree
 		TREE_REV=$(tgit rev-parse HEAD)
 		edits=$(tgit status --porcelain | sed 's/^...//' | xargs)

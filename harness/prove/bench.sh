@@ -91,7 +91,7 @@ for name in "${CELLS[@]}"; do
 	load_cell "$CELL"
 done
 lock bench
-"$HARNESS/gate/deps.sh" "${CELLS[@]%+debug-vm}"
+"$HARNESS/gate/deps.sh" --bench "${CELLS[@]%+debug-vm}"
 the_tree head
 make_sides add_suite
 TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")

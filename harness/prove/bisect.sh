@@ -1,30 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Build every commit of the series alone, in several cells, and boot it in some.
+# bisect.sh: builds every patch alone, in several cells, and boots it in some.
 #
-# usage: harness/prove/bisect.sh
-#
-# in:   CELLS="x86_64 arm-lpae-highpte arm64" are the cells, ALL=1 takes one of each
-#       build in cells.ini; BOOT="x86_64 arm-lpae-highpte" are those that are booted,
-#       too (BOOT=none: none)
-# out:  a table; logs in build/bisect/. What was good there once is not done again,
-#       as long as the commit's tree and the cell are the same: AGAIN=1 does.
+# in:   SERIES=NAME: on the base with only what that series needs; without it each series
+#       of patches/stack in turn, so: that they are as independent as it says;
+#       CELLS="x86_64 arm-lpae-highpte arm64" are the cells, ALL=1 takes one of each
+#       build; BOOT="x86_64 arm-lpae-highpte" are those that are booted, too, with the
+#       tests that exist by then (BOOT=none: none); AGAIN=1: also what was good before
+# out:  a table; logs in build/bisect/, the records
 # exit: 0 only when everything built (and booted); one that fails does not stop the rest
 #
 # Each commit is checked out in build/bisect/tree, where only the files that differ
-# are rewritten, and each cell has a build directory of its own under build/bisect/,
+# are rewritten, and each cell has a build folder of its own under build/bisect/,
 # so that a step rebuilds what the commit touches. Takes 10 minutes a cell the first
 # time.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
+# shellcheck disable=SC2154 # load_cell sets CELL_*, read_stack STACK
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/judge/record.sh"
 
 BOOT=${BOOT:-x86_64 arm-lpae-highpte}
-OUT=$BUILD/bisect
-DONE=$OUT/done
-BAD=0
+OUT=$BUILD/bisect$(tree_suffix)
+COUNT=0 BAD=0
 
 # Cells that share a build are one and the same here, the first of them.
 all_cells()
@@ -38,67 +36,75 @@ all_cells()
 	done
 }
 
-# step N CELL COMMIT: prints ok, BUILD or BOOT (what failed).
+# step NAME COMMIT CELL: prints ok, BUILD or BOOT (what failed).
 step()
 {
-	local log=$OUT/$1-$2.log good=build
+	local log=$OUT/${1//\//-}-$3.log
 
-	export TREE=$OUT/tree KOUT=$OUT/kernel/$2 PARTIAL=1
-	load_cell "$2"
-	[[ " $BOOT " != *" $2 "* || -z $CELL_qemu ]] || good=boot
-	# shellcheck disable=SC2034 # for inputs
-	TREE_ID=$(bgit rev-parse "$3^{tree}")
-	good="$(input_key) $2 $good"
-	if grep -qxF -- "$good" "$DONE"; then
+	export TREE=$OUT/tree KOUT=$OUT/kernel/$3 PARTIAL=1
+	load_cell "$3"
+	# The record of a cell without a machine: it is only built.
+	[[ " $BOOT " = *" $3 "* ]] || CELL_qemu=
+	TREE_ID=$(bgit rev-parse "$2^{tree}")
+	begin_record
+	if ! on AGAIN && still_good bisect "$1"; then
 		echo ok
-	elif ! "$HARNESS/guest/kernel.sh" "$2" >"$log" 2>&1; then
+	elif ! "$HARNESS/guest/kernel.sh" "$3" >"$log" 2>&1; then
+		record bisect "$1" fail "it does not build"
 		echo BUILD
-	elif [[ $good = *boot ]] && ! { "$HARNESS/guest/user.sh" "$2" >>"$log" 2>&1 &&
-	     "$HARNESS/guest/boot.sh" "$2" >>"$log" 2>&1; }; then
+	elif [ -n "$CELL_qemu" ] && ! { "$HARNESS/guest/user.sh" "$3" >>"$log" 2>&1 &&
+	     "$HARNESS/guest/boot.sh" "$3" >>"$log" 2>&1; }; then
+		record bisect "$1" fail "$(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log")"
 		echo BOOT
 	else
-		echo "$good" >>"$DONE"
+		record bisect "$1" pass "$([ -n "$CELL_qemu" ] && echo booted || echo built)"
 		echo ok
 	fi
 }
 
-main()
+# bisect SERIES: a line of the table for each of its patches.
+bisect()
 {
-	local commits cell i row result title table=
+	local commits i cell row result name
 
-	[ $# -eq 0 ] || die "bisect.sh takes no arguments, but CELLS=\"…\", ALL=1, BOOT=\"…\" and AGAIN=1"
-	! on ALL || CELLS=$(all_cells | paste -sd' ')
-	CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
-	for cell in $CELLS; do
-		load_cell "$cell"
-	done
-	lock bisect
-	mkdir -p "$OUT"
-	rm -f "$OUT"/*.log
-	! on AGAIN || rm -f "$DONE"
-	touch "$DONE"
-	composed
+	composed "$1"
 	mapfile -t commits < <(bgit rev-list --reverse "$START_REV..$TIP_REV")
 	for i in "${!commits[@]}"; do
-		title=$(bgit log -1 --format=%s "${commits[i]}")
+		name=$1/$(printf %04d $((i + 1)))-$(bgit log -1 --format=%f "${commits[i]}")
 		walk_tree "${commits[i]}" "$OUT/tree" >/dev/null
 		row=
 		for cell in $CELLS; do
-			say bisect "$((i + 1))/${#commits[@]} $cell: $title"
-			result=$(step $((i + 1)) "$cell" "${commits[i]}")
-			[ "$result" = ok ] || BAD=$((BAD + 1))
-			[ "$result" = ok ] ||
-				note "FAIL $cell: $title ($OUT/$((i + 1))-$cell.log)"
-			row+=$(printf ' %-18s' "$result")
+			say bisect "$1 $((i + 1))/${#commits[@]} $cell: ${name#*/*-}"
+			result=$(step "$name" "${commits[i]}" "$cell")
+			row+=$(printf '%-18s' "$result")
+			[ "$result" != ok ] || continue
+			BAD=$((BAD + 1))
+			note "FAIL $cell: $name ($OUT/${name//\//-}-$cell.log)"
 		done
-		table+=$(printf '%3d%s %s' $((i + 1)) "$row" "${title:0:60}")$'\n'
+		echo "$row $name"
+		COUNT=$((COUNT + 1))
 	done
-	printf '%s  #' "$CLEAR"
-	# shellcheck disable=SC2086 # a list of words
-	printf ' %-18s' $CELLS
-	printf ' commit\n%s' "$table"
-	echo "${#commits[@]} commits, $BAD failed"
-	[ "$BAD" -eq 0 ]
 }
 
-main "$@"
+[ $# -eq 0 ] || die "bisect.sh takes no arguments, but SERIES=NAME, CELLS=\"…\", ALL=1, BOOT=\"…\" and AGAIN=1"
+on AGAIN || true
+! on ALL || CELLS=$(all_cells | paste -sd' ')
+CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
+for name in $CELLS; do
+	load_cell "$name"
+done
+for name in $BOOT; do
+	[ "$name" = none ] || load_cell "$name"
+done
+lock bisect
+mkdir -p "$OUT"
+read_stack
+the_tree patches
+# shellcheck disable=SC2086 # a list of words
+printf '%-18s' $CELLS
+echo " patch"
+for name in ${SERIES:-"${STACK[@]}"}; do
+	bisect "$name"
+done
+echo "$COUNT commits, $BAD failed"
+[ "$BAD" -eq 0 ]

@@ -1,30 +1,32 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# mutants.sh: breaks the series on purpose, and has the tests catch it.
+# mutants.sh: breaks the stack on purpose, and has the tests catch it.
 #
 # in:   harness/prove/mutants/*.patch, or MUTANTS="NAME NAME ..." of them; each names
-#       what it breaks (Breaks:), the cell to boot (Cell:) and the test that has
-#       to fail there (Killed-by: SUITE.CASE, or windows.TEST for one that windows.sh
-#       runs with the windows stretched), and then comes the diff
-# out:  build/mutants/NAME/ (logs, outcome.tsv, and result.tsv if the guest came to its
-#       end), a table on stdout with what the test said, and a last line
-#       "N killed, N survived"
+#       what it breaks (Breaks:), the cell to boot (Cell:) and the test that has to fail
+#       there (Killed-by:), and then comes the diff. The test is SUITE.CASE of KUnit,
+#       PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST for one of windows.sh.
+#       AGAIN=1: also those that were killed with the same inputs before
+# out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test
+#       said, and a last line "N killed, N survived"
 # exit: 0 when each was killed by the test that it names; 1 otherwise
 #
 # A mutant is only killed by a failed expectation of that test: a crash or a time-out
 # does not count. Nor does it matter what becomes of the guest once the test has said
 # it: a lock that is left held stops it dead, and nobody waits for that.
 #
-# The tree of the mutants and their kernels are kept, so that each rebuilds what it
-# changes. 5 minutes for the first of a cell, then 10 s each; a header costs minutes.
+# All share a tree, and those of a cell a kernel: each rebuilds what it changes. 5
+# minutes for the first of a cell, then 10 s each; a header costs minutes.
+# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
-. "$HARNESS/guest/cells.sh"
+SIDES=$BUILD/mutants$(tree_suffix)
+. "$HARNESS/prove/pair.sh"
 
 MUTANTS_DIR=$HARNESS/prove/mutants
-OUT=$BUILD/mutants
-# How long a guest may take after its test has failed, in seconds
-GRACE=5
+WINDOWS=$HARNESS/prove/windows
+OUT=$SIDES
+GRACE=5	# seconds that a guest may take after its test has failed
 
 # header NAME FIELD: what the head of a mutant says.
 header()
@@ -36,14 +38,14 @@ header()
 	printf '%s\n' "$value"
 }
 
+# A KUnit case has two parts, windows.TEST may have three.
 is_selftest()
 {
-	[[ $1 = pgtable_* ]]
+	[[ $1 = *.*.* && $1 != windows.* ]]
 }
 
-# in_order NAME...: the mutants of a cell one after the other, those with userspace
-# tests last of them. All cells share the tree, so that a changed header would have
-# each of them rebuild what includes it: those mutants come last of all.
+# in_order NAME...: by cell, those with userspace tests last. A changed header has every
+# cell rebuild what includes it, as they share the tree: those mutants come last of all.
 in_order()
 {
 	local name header user
@@ -59,11 +61,7 @@ in_order()
 # section TEST: that of cells.ini for a cell that a mutant is booted in.
 section()
 {
-	if is_selftest "$1"; then
-		echo mutant
-	else
-		echo mutant-kunit
-	fi
+	if is_selftest "$1"; then echo mutant; else echo mutant-kunit; fi
 }
 
 # complaint TEST DIR: what the named test itself says of its failure in the logs there,
@@ -90,126 +88,106 @@ complaint()
 		END { print substr(said, 1, 200) }'
 }
 
-# run_guest NAME CELL TEST: boots; a guest whose test has failed need not end by itself.
-run_guest()
+# boot NAME CELL TEST: builds the broken kernel and boots it. Sets SAID, and STATE: how
+# the test ended, if the guest came to its end. It need not once the test has failed.
+boot()
 {
 	local pid left=$GRACE
 
-	rm -f "$KOUT.cell"/{console.log,port.log,result.tsv}
+	walk_tree "$TREE_REV" "$TREE" >/dev/null
+	pgit -C "$TREE" apply "$MUTANTS_DIR/$1.patch" ||
+		die "harness/prove/mutants/$1.patch does not apply to the stack: make it again"
+	"$HARNESS/guest/kernel.sh" "$2"
+	"$HARNESS/guest/user.sh" "$2"
+	rm -f "$CELL_OUT"/{console.log,port.log,result.tsv}
 	"$HARNESS/guest/boot.sh" "$2" >"$OUT/$1/verdict.log" 2>&1 &
 	pid=$!
 	at_exit kill "$pid"
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 1
-		[ -n "$(complaint "$3" "$KOUT.cell")" ] || continue
+		[ -n "$(complaint "$3" "$CELL_OUT")" ] || continue
 		((left--)) || kill "$pid" 2>/dev/null || true
 	done
 	wait "$pid" || true
 	AT_EXIT=("${AT_EXIT[@]:1}")
-}
-
-# boot NAME CELL TEST: builds the broken kernel and boots it; keeps what came out.
-boot()
-{
-	local file
-	local -x AS
-
-	walk_tree "$TIP" "$OUT/tree" >/dev/null
-	pgit -C "$OUT/tree" apply "$MUTANTS_DIR/$1.patch" ||
-		die "harness/prove/mutants/$1.patch does not apply to the series: make it again"
-	AS=$(section "$3")
-	export TREE=$OUT/tree KOUT=$OUT/kernel/$2
-	"$HARNESS/guest/kernel.sh" "$2"
-	"$HARNESS/guest/user.sh" "$2"
-	rm -rf "${OUT:?}/$1"
-	mkdir -p "$OUT/$1"
-	run_guest "$@"
-	for file in console.log port.log result.tsv; do
-		[ ! -f "$KOUT.cell/$file" ] || cp -- "$KOUT.cell/$file" "$OUT/$1/"
-	done
-	[ -f "$OUT/$1/console.log" ] ||
+	cp "$CELL_OUT"/{console,port}.log "$OUT/$1/" ||
 		die "$1: the guest did not start: see $OUT/$1/verdict.log"
-	unset TREE KOUT
+	SAID=$(complaint "$3" "$OUT/$1")
+	STATE=$(awk -F'\t' -v test="$3" '$1 ~ /^(kunit|selftest)$/ && $2 == test { print $3 }' \
+		"$CELL_OUT/result.tsv" 2>/dev/null) || true
 }
 
-# in_windows NAME TEST: the line of the table when the mutant, with the windows
-# stretched, lost what the base does; nothing otherwise.
+# in_windows NAME TEST: the same, of one that windows.sh runs.
 in_windows()
 {
-	rm -rf "${OUT:?}/$1"
-	mkdir -p "$OUT/$1"
-	! MUTANT=$MUTANTS_DIR/$1.patch TESTS=${2#windows.} "$HARNESS/prove/windows.sh" \
-		>"$OUT/$1/table" 2>"$OUT/$1/verdict.log" || sed -n 2p "$OUT/$1/table"
+	local said to=SAID
+
+	said=$BUILD/windows$(tree_suffix)/$2/mutant/said
+	rm -f "$said"
+	env -u TREE -u KOUT -u AS MUTANT="$MUTANTS_DIR/$1.patch" TESTS="$2" \
+		"$WINDOWS.sh" >"$OUT/$1/verdict.log" 2>&1 || to=STATE
+	[ -f "$said" ] || die "$1: $(tail -n1 "$OUT/$1/verdict.log")"
+	printf -v "$to" %s "$(<"$said")"
 }
 
-# status NAME TEST: how a test ended that has not failed an expectation.
-status()
-{
-	local result=
-
-	[ ! -f "$OUT/$1/result.tsv" ] ||
-		result=$(awk -F'\t' -v test="$2" '$1 ~ /^(kunit|selftest)$/ && $2 == test {
-			print $3 }' "$OUT/$1/result.tsv")
-	case $result in
-	'') echo "did not run" ;;
-	fail) echo "failed without an expectation" ;;
-	*) echo "$result" ;;
-	esac
-}
-
+# mutant NAME: its line of the table, and its record.
 mutant()
 {
-	local name=$1 cell test result said
+	local name=$1 cell test result=killed inputs=("$MUTANTS_DIR/$1.patch")
 
 	cell=$(header "$name" Cell)
 	test=$(header "$name" Killed-by)
-	if [[ $test = windows.* ]]; then
-		said=$(in_windows "$name" "$test")
+	[[ $test != windows.* ]] || inputs+=("$WINDOWS"/*)
+	AS=$(section "$test")
+	side mutant "$cell"
+	begin_record "${inputs[@]}"
+	SAID='' STATE=''
+	if ! on AGAIN && still_good mutant "$name"; then
+		SAID=$(recorded detail mutant "$name")
 	else
-		boot "$name" "$cell" "$test"
-		said=$(complaint "$test" "$OUT/$name")
+		rm -rf "${OUT:?}/$name"
+		mkdir -p "$OUT/$name"
+		case $test in
+		windows.*) in_windows "$name" "${test#windows.}" ;;
+		*) boot "$name" "$cell" "$test" ;;
+		esac
+		record mutant "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \
+			"${SAID:-$test: ${STATE:-did not run}}"
 	fi
-	if [ -n "$said" ]; then
-		KILLED=$((KILLED + 1))
-		result=killed
-	else
-		SURVIVED=$((SURVIVED + 1))
-		result="SURVIVED ($(status "$name" "$test"), see build/mutants/$name/)"
-	fi
-	# For report.py
-	printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$cell" "$test" "$result" "$said" |
-		put "$OUT/$name/outcome.tsv"
+	[ -n "$SAID" ] || result="SURVIVED (${STATE:-did not run}, see ${OUT#"$ROOT/"}/$name/)"
+	[ -z "$SAID" ] || KILLED=$((KILLED + 1))
 	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$test" "$result"
-	[ -z "$said" ] || printf '    %s\n' "$said"
+	[ -z "$SAID" ] || printf '    %s\n' "$SAID"
 }
 
 main()
 {
 	local all i name
 
-	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\""
+	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\" and AGAIN=1"
+	on AGAIN || true
 	all=$(basename -s .patch -- "$MUTANTS_DIR"/*.patch | paste -sd' ')
 	read -ra NAMES <<<"${MUTANTS:-$all}"
 	for name in "${NAMES[@]}"; do
 		[ -f "$MUTANTS_DIR/$name.patch" ] ||
 			die "no mutant '$name': the known ones are $all"
-		header "$name" Breaks >/dev/null
-		header "$name" Cell >/dev/null
-		header "$name" Killed-by >/dev/null
+		for i in Breaks Cell Killed-by; do
+			header "$name" "$i" >/dev/null
+		done
 	done
 	lock mutants
-	mkdir -p "$OUT"
-	"$HARNESS/source/tree.sh" >/dev/null
-	TIP=$(pgit -C "$(tree_dir)" rev-parse HEAD)
-	KILLED=0 SURVIVED=0
+	the_tree head
+	TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
+	export AS
+	KILLED=0
 	mapfile -t NAMES < <(in_order "${NAMES[@]}")
 	printf '%-22s %-18s %-32s %s\n' mutant cell "killed by" result
 	for i in "${!NAMES[@]}"; do
 		say mutants "$((i + 1))/${#NAMES[@]}: ${NAMES[i]}"
 		mutant "${NAMES[i]}"
 	done
-	echo "$KILLED killed, $SURVIVED survived"
-	[ "$SURVIVED" = 0 ]
+	echo "$KILLED killed, $((${#NAMES[@]} - KILLED)) survived"
+	[ "$KILLED" = ${#NAMES[@]} ]
 }
 
 # Its tests call the functions one by one.

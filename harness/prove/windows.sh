@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # windows.sh: hits the windows in which a page table goes away, on base and series.
 #
-# in:   harness/prove/windows/: widen.patch, windows.tsv (or TESTS="TEST TEST ..." of it), the
-#       programs; DURATION=10, seconds until a test that does not fail ends;
-#       MUTANT=FILE, a patch that breaks the series: then only that is booted, and has
-#       to lose what the base does
-# out:  build/windows/TEST/{base,series,mutant}/ (logs), a table on stdout, its last
-#       line "N windows, N not hit, N wrong"
+# in:   harness/prove/windows/: widen.patch, windows.tsv (or TESTS="TEST TEST ..." of it),
+#       the programs; DURATION=10, seconds until a test that does not fail ends;
+#       AGAIN=1: also what came out right before, with the same inputs; MUTANT=FILE, a
+#       patch that breaks the stack: then only that is booted, and has to lose what the
+#       base does
+# out:  build/windows/TEST/{base,series,mutant}/ (logs), a record of each but mutants; a
+#       table on stdout, its last line "N windows, N not hit, N wrong"
 # exit: 0 when each window was hit on both sides, each test lost on the base what it
 #       should, and nothing on the series; 1 otherwise
 #
@@ -17,19 +18,20 @@
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
-. "$HARNESS/guest/cells.sh"
+SIDES=$BUILD/windows$(tree_suffix)
+. "$HARNESS/prove/pair.sh"
 
-OUT=$BUILD/windows$(tree_branch | sed 's/^series//')
 WINDOWS=$HARNESS/prove/windows
-DURATION=${DURATION:-10}
-SIDES=(base series)
-[ -z "${MUTANT:-}" ] || SIDES=(mutant)
+TABLE=harness/prove/windows/windows.tsv
+export DURATION=${DURATION:-10} AS=window TEST=
+NAMES=(base series)
+[ -z "${MUTANT:-}" ] || NAMES=(mutant)
 
 # lines: those of windows.tsv that are asked for.
 lines()
 {
 	awk -F'\t' -v tests=" ${TESTS:-} " '/^#/ || $1 == "window" { next }
-		tests ~ /^ *$/ || index(tests, " " $3 " ")' "$WINDOWS/windows.tsv"
+		tests ~ /^ *$/ || index(tests, " " $3 " ")' "$ROOT/$TABLE"
 }
 
 check_arguments()
@@ -37,154 +39,114 @@ check_arguments()
 	local name program test cell lost
 
 	[ $# = 0 ] || die "windows.sh takes no arguments, but TESTS=\"…\" and DURATION=SECONDS"
+	on AGAIN || true
 	[[ $DURATION =~ ^([1-9]|1[0-9]|20)$ ]] ||
 		die "DURATION=$DURATION: it is a number of seconds, from 1 to 20"
 	[ -z "${MUTANT:-}" ] || [ -f "$MUTANT" ] || die "MUTANT=$MUTANT: no such patch"
 	for name in ${TESTS:-}; do
-		cut -f3 "$WINDOWS/windows.tsv" | grep -qxF -- "$name" ||
-			die "no test '$name' in harness/prove/windows/windows.tsv"
+		cut -f3 "$ROOT/$TABLE" | grep -qxF -- "$name" || die "no test '$name' in $TABLE"
 	done
 	while IFS=$'\t' read -r _ program test cell _ lost; do
-		[ -n "$lost" ] || die "harness/prove/windows/windows.tsv: $test: not 6 columns"
+		[ -n "$lost" ] || die "$TABLE: $test: not 6 columns"
 		[ -f "$WINDOWS/$program.c" ] ||
-			die "harness/prove/windows/windows.tsv: $test: no harness/prove/windows/$program.c"
+			die "$TABLE: $test: no harness/prove/windows/$program.c"
 		load_cell "$cell"
 	done < <(lines)
 }
 
-# widen [PATCH]: adds the hooks to an index, and that patch.
-# shellcheck disable=SC2317 # variant calls it
+# widen SIDE: adds the hooks to an index, and the mutant's patch to that of a mutant.
+# shellcheck disable=SC2317 # make_sides calls it
 widen()
 {
 	local file
 
-	for file in "$WINDOWS/widen.patch" "$@"; do
+	for file in "$WINDOWS/widen.patch" ${MUTANT:+"$MUTANT"}; do
 		bgit apply --cached "$file" || die "$file does not apply: make it again"
 	done
 }
 
-make_trees()
+# make_guest PROGRAM CELL: the kernel and the initramfs of the side, which runs one test.
+make_guest()
 {
-	local name rev
+	local uapi=$SIDES/uapi-$CELL_arch root=$SIDES/root
 
-	"$HARNESS/source/tree.sh" >/dev/null
-	composed
-	for name in "${SIDES[@]}"; do
-		rev=$(pgit -C "$(tree_dir)" rev-parse HEAD)
-		[ "$name" != base ] || rev=$BASE_REV
-		rev=$(variant "$rev" widen ${MUTANT:+"$MUTANT"})
-		walk_tree "$rev" "$OUT/$name/tree" >/dev/null
-	done
-}
-
-# side SIDE CELL: selects the tree and the folders of one of the kernels.
-side()
-{
-	export TREE=$OUT/$1/tree KOUT=$OUT/$1/kernel/$2
-	load_cell "$2"
-}
-
-# run CMD...: quietly, with everything in the log.
-run()
-{
-	"$@" >>"$OUT/user.log" 2>&1 </dev/null ||
-		die "$CELL_cell: ${*##*/} failed: see $OUT/user.log"
-}
-
-make_headers()
-{
-	run make -C "$TREE" O="$OUT/uapi-$CELL_arch" ARCH="$CELL_arch" -j"$JOBS" headers
-}
-
-# make_root PROGRAM: the guest, which runs one test.
-make_root()
-{
-	local root=$OUT/root uapi=$OUT/uapi-$CELL_arch
-
+	"$HARNESS/guest/kernel.sh" "$2"
+	: >"$LOG"
+	[[ $HEADERS = *" $CELL_arch "* ]] || make_headers "$uapi"
+	HEADERS+=" $CELL_arch "
 	scratch "$root"
 	mkdir "$root/bin"
-	run "${CELL_cross}gcc" -static -O2 -o "$root/init" "$HARNESS/guest/init.c"
 	run "${CELL_cross}gcc" -static -O2 -Wall -isystem "$uapi/usr/include" \
 		-I "$TREE/tools/testing/selftests" -o "$root/bin/$1" "$WINDOWS/$1.c"
-	: >"$root/suites"
 	echo "$TEST 60 $1 -r $TEST.race" >"$root/selftests"
-	pack "$root" "$OUT/initramfs.cpio"
+	guest_root "$root"
 }
 
-# outcome SIDE WINDOW LOST: boots the test; sets HITS, and RESULT: held, lost, or
-# what else there is to say.
+# outcome WINDOW CELL LOST: boots the test; sets HITS, RESULT (held, lost, or what else
+# there is to say), and SAID, all of it in a line.
 outcome()
 {
-	local logs=$OUT/$TEST/$1 file
+	local file said=
 
-	side "$1" "$CELL"
-	mkdir -p "$CELL_OUT" "$logs"
-	cp "$OUT/initramfs.cpio" "$CELL_OUT/"
-	RESULT="FAILED, see ${logs#"$ROOT/"}/"
-	if "$HARNESS/guest/boot.sh" "$CELL" >"$logs/verdict.log" 2>&1; then
-		RESULT=held
-	fi
+	RESULT="FAILED, see ${LOGS#"$ROOT/"}/"
+	! "$HARNESS/guest/boot.sh" "$2" >"$LOGS/verdict.log" 2>&1 || RESULT=held
 	for file in console port; do
-		cp "$CELL_OUT/$file.log" "$logs/" ||
-			die "$TEST: the guest left no $file.log: see $logs/verdict.log"
+		cp "$CELL_OUT/$file.log" "$LOGS/" ||
+			die "$TEST: the guest left no $file.log: see $LOGS/verdict.log"
 	done
 	[ "$RESULT" = held ] || [ "$3" = - ] ||
-		! grep -qE -- "$3" "$logs/port.log" "$logs/console.log" || RESULT=lost
-	HITS=$(sed -nE "s/.*window $2: ([0-9]+) hits.*/\1/p" \
-		"$logs/port.log" "$logs/console.log" | sort -n | tail -n1)
+		! said=$(grep -ahm1 -E -- "$3" "$LOGS"/{port,console}.log) || RESULT=lost
+	HITS=$(sed -nE "s/.*window $1: ([0-9]+) hits.*/\1/p" \
+		"$LOGS"/{port,console}.log | sort -n | tail -n1)
 	HITS=${HITS:-0}
+	said=${said%%$'\n'*}
+	SAID="$RESULT, $HITS hits${said:+: ${said//[$'\t\r']/ }}"
+	printf '%s\n' "$SAID" >"$LOGS/said"
+	printf 'window\thits\n%s\t%s\n' "$1" "$HITS" >"$LOGS/figures.tsv"
 }
 
-# window WINDOW PROGRAM TEST CELL PATCH LOST: one line of windows.tsv.
-window()
+# one_side SIDE WINDOW PROGRAM TEST CELL SERIES LOST: sets SAID, how it went there, and
+# clears HIT and RIGHT when it should not have.
+one_side()
 {
-	local name row expected hit=1 right=1
+	local expected=lost good=pass
 
-	TEST=$3
-	CELL=$4
-	side "${SIDES[0]}" "$4"
-	make_root "$2"
-	row=$(printf '%-15s %-23s %-15s %5s' "$1" "$3" "$4" "$5")
-	for name in "${SIDES[@]}"; do
-		say windows "$TEST, $name"
-		outcome "$name" "$1" "$6"
-		row+=$(printf '  %6s %-6s' "$HITS" "$RESULT")
-		expected=lost
-		[ "$name" != series ] && [ "$6" != - ] || expected=held
-		[ "$HITS" -gt 0 ] || hit=
-		[ "$RESULT" = "$expected" ] || right=
-	done
-	echo "$row"
-	COUNT=$((COUNT + 1))
-	[ -n "$hit" ] || NOT_HIT=$((NOT_HIT + 1))
-	[ -n "$right" ] || WRONG=$((WRONG + 1))
+	LOGS=$SIDES/$4/$1 LOG=$SIDES/$4/$1/user.log
+	mkdir -p "$LOGS"
+	side "$1" "$5"
+	echo "$*" >"$LOGS/line"
+	begin_record "$LOGS/line" "$WINDOWS/$3.c" "$WINDOWS/repro.h"
+	if ! on AGAIN && still_good window "$4" "$1"; then
+		SAID=$(recorded detail window "$4" "$1")
+		return
+	fi
+	say windows "$4, $1"
+	make_guest "$3" "$5"
+	outcome "$2" "$5" "$7"
+	[ "$1" != series ] && [ "$7" != - ] || expected=held
+	[ "$HITS" -gt 0 ] || HIT='' good=fail
+	[ "$RESULT" = "$expected" ] || RIGHT='' good=fail
+	[ "$1" = mutant ] ||
+		record window "$4" "$good" "$SAID" --side "$1" --figures "$LOGS/figures.tsv"
 }
 
 check_arguments "$@"
 lock windows
-mkdir -p "$OUT"
-mapfile -t LINES_OF < <(lines)
 mapfile -t CELLS < <(lines | cut -f4 | sort -u)
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
-make_trees
-: >"$OUT/user.log"
-export AS=window DURATION TEST=
-for cell in "${CELLS[@]}"; do
-	for name in "${SIDES[@]}"; do
-		side "$name" "$cell"
-		"$HARNESS/guest/kernel.sh" "$cell"
+the_tree head
+make_sides widen "${NAMES[@]}"
+HEADERS='' COUNT=0 NOT_HIT=0 WRONG=0
+printf '%-15s %-23s %-15s %-18s' window test cell "closed by"
+printf '  %-18s' "${NAMES[@]}"
+while IFS=$'\t' read -ru 3 -a line; do
+	HIT=1 RIGHT=1 TEST=${line[2]} ROW=
+	for name in "${NAMES[@]}"; do
+		one_side "$name" "${line[@]}"
+		ROW+=$(printf '  %-18s' "${SAID%%:*}")
 	done
-	make_headers
-done
-COUNT=0 NOT_HIT=0 WRONG=0
-row=$(printf '%-15s %-23s %-15s %5s' window test cell patch)
-for name in "${SIDES[@]}"; do
-	row+=$(printf '  %6s %-6s' hits "$name")
-done
-echo "$row"
-for line in "${LINES_OF[@]}"; do
-	IFS=$'\t' read -r -a columns <<<"$line"
-	window "${columns[@]}"
-done
-echo "$COUNT windows, $NOT_HIT not hit, $WRONG wrong"
-[ "$NOT_HIT" = 0 ] && [ "$WRONG" = 0 ]
+	printf '\n%-15s %-23s %-15s %-18s%s' "${line[@]:0:1}" "${line[@]:2:3}" "$ROW"
+	COUNT=$((COUNT + 1)) NOT_HIT=$((NOT_HIT + !${HIT:-0})) WRONG=$((WRONG + !${RIGHT:-0}))
+done 3< <(lines)
+printf '\n%s windows, %s not hit, %s wrong\n' "$COUNT" "$NOT_HIT" "$WRONG"
+[ "$NOT_HIT$WRONG" = 00 ]
