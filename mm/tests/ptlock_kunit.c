@@ -509,7 +509,7 @@ static void ptlock_assert_locked(struct kunit *test)
 #else
 static void ptlock_assert_locked(struct kunit *test)
 {
-	kunit_skip(test, "requires CONFIG_PPC64, CONFIG_DEBUG_VM and CONFIG_SMP");
+	kunit_skip(test, "requires CONFIG_PPC64, CONFIG_DEBUG_VM, CONFIG_SMP and CONFIG_BUG");
 }
 #endif
 

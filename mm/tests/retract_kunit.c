@@ -471,17 +471,23 @@ static void leave_marker(struct retraction *r)
 static void keeps_marker(struct kunit *test, pte_marker marker, int warnings)
 {
 	struct retraction *r = retraction_setup(test);
-	spinlock_t *ptl;
+	spinlock_t *expected, *ptl;
+	pte_t *pte, entry;
 
 	retraction_fill(r);
-	ptl = table_lock(r->mm, r->pmd);
+	expected = table_lock(r->mm, r->pmd);
 	r->marker = marker;
 	r->in_window = leave_marker;
 	kunit_warning_suppress(test) {
 		retraction_run(r);
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, warnings);
 	}
-	retraction_expect_kept(r, ptl);
+	retraction_expect_kept(r, expected);
+	pte = pte_offset_map_lock(r->mm, r->pmd, r->addr + PAGE_SIZE, &ptl);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	entry = ptep_get(pte);
+	pte_unmap_unlock(pte, ptl);
+	KUNIT_EXPECT_TRUE(test, pte_same(entry, make_pte_marker(marker)));
 }
 
 static void retract_keeps_poison(struct kunit *test)
@@ -704,16 +710,19 @@ static void retract_grace_period(struct kunit *test)
 static int walk_until_gone(struct retraction *r)
 {
 	unsigned long timeout = jiffies + 10 * HZ;
+	bool walked = false;
 	int ret = 0, i;
 
-	complete(&r->other_ready);
 	do {
 		spinlock_t *ptl;
 		pte_t *pte;
 
 		pte = pte_offset_map_lock(r->mm, r->pmd, r->addr, &ptl);
+		if (!walked)
+			complete(&r->other_ready);
 		if (!pte)
-			return 0;
+			return walked ? 0 : -ENOENT;
+		walked = true;
 		/* Stay for a while, to be waited for */
 		for (i = 0; i < 1000; i++) {
 			pmd_t pmdval = pmdp_get_lockless(r->pmd);
