@@ -30,9 +30,9 @@ KNOBS_cell := CELL TREE KOUT
 matrix:	## all cells, or those of CELLS=; goes on where it was (2 hours)
 	@harness/run/matrix.sh
 KNOBS_matrix := CELLS AGAIN KEEP HOSTS TREE
-report:	## build/report.md and report.html from the results on disk (2 s)
+report:	## build/report.{html,md,xml} from records; docs/RESULTS.md and its records (2 s)
 	@harness/judge/report.py
-test:	## tests of harness/, lint, boots of x86_64, arm64, arm-lpae-highpte (20 min, 2 min again)
+test:	## tests of harness/, lint, x86_64, arm64, arm-lpae-highpte, four mutants (25 min, 7 min again)
 	@harness/gate/test.sh
 KNOBS_test := CELLS LINT_SLOW
 lint:	## checkpatch, kernel-doc, shellcheck and more (30 s, or 10 min with LINT_SLOW=1)
@@ -40,9 +40,10 @@ lint:	## checkpatch, kernel-doc, shellcheck and more (30 s, or 10 min with LINT_
 KNOBS_lint := LINT_SLOW
 tree:	## base + stack as a git tree to work in, build/tree (1 min)
 	@harness/source/tree.sh
-KNOBS_tree := SERIES FORCE
+KNOBS_tree := FORCE
 refresh:	## build/tree -> patches/ and the added files (10 s)
 	@harness/source/refresh.sh
+KNOBS_refresh := FORCE
 series:	## a series as mails in build/post/ (10 s)
 	@harness/post/series.sh
 KNOBS_series := SERIES V

@@ -98,6 +98,21 @@ class Clean(Repo):
         self.git("commit", "-qam", "mm: work")
         self.refuses("HEAD of", "build/tree has commits", self.git("log", "-1", "--format=%h"))
 
+    def test_cut_short(self) -> None:
+        """Whatever was to go is out of the way before any of it is removed."""
+        self.ok("tree.sh")
+        self.shim("rm", 'case "$*" in *" "*.gone.*[0-9]) kill -TERM $PPID; exit 1;; esac\n'
+                  'exec /usr/bin/env PATH=/usr/bin:/bin rm "$@"\n')
+        self.assertNotEqual(self.run_script("clean.sh", "all").returncode, 0)
+        self.assertFalse(self.tree.exists())
+        self.assertFalse((self.build / "base.git").exists())
+        del self.env["PATH"]
+        self.env["PATH"] = os.environ["PATH"]
+        self.ok("tree.sh")
+        self.assertEqual(self.git("status", "--porcelain"), "")
+        self.ok("clean.sh")
+        self.assertEqual([name for name in self.left() if name.startswith(".gone")], [])
+
     def test_in_a_rebase(self) -> None:
         """Stopped before its first commit: the work is in files of its own."""
         self.ok("tree.sh")

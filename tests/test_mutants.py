@@ -70,6 +70,11 @@ class Complaint(Functions):
         self.assertEqual(said, "mm/t.c:61 Expected a == b, but a == 1 (0x1) "
                                "the last slot")
 
+    def test_kunit_where_the_kernel_was_built(self) -> None:
+        said = self.complaint("ptlock.x", console=(
+            "[ 0.5]     # x: EXPECTATION FAILED at ../../tree/mm/t.c:61\n"))
+        self.assertEqual(said, "mm/t.c:61")
+
     def test_kunit_that_is_stuck_afterwards(self) -> None:
         said = self.complaint("ptlock.retract_table", console=(
             "[    0.84]     # retract_table: EXPECTATION FAILED at mm/t.c:118\n"

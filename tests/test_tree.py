@@ -168,7 +168,7 @@ class BadInput(Repo):
         self.ok("tree.sh")
         self.assertIn("int mine;", memory.read_text())
         self.write("mm/tests/toy.c", "// changed\n")
-        self.assertRegex(self.fails("tree.sh"), "uncommitted.*make refresh.*FORCE=1")
+        self.assertRegex(self.fails("tree.sh"), "uncommitted.*stash, make tree.*FORCE=1")
         self.git("commit", "-qam", "mm: mine")
         self.assertRegex(self.fails("tree.sh"), "commits.*make refresh.*FORCE=1")
         self.assertIn("int mine;", memory.read_text())
@@ -656,8 +656,36 @@ class Typed(Repo):
         self.assertNotIn("disk", error)
 
 
+class Rebase(Repo):
+    imported = True
+
+    def test_patches_changed_in_a_rebase(self) -> None:
+        self.ok("tree.sh")
+        self.git("-c", "sequence.editor=sed -i 1s/pick/edit/", "rebase", "-q", "-i", "HEAD~1")
+        head = self.git("rev-parse", "HEAD")
+        self.store("last/0001-mm-last-line.patch",
+                   patch("mm: last line", "mm/memory.c", "line_40", "final", 40))
+        self.assertIn("in the middle of a rebase: finish it first", self.fails("tree.sh"))
+        self.assertEqual(self.git("rev-parse", "HEAD"), head)
+        self.ok("tree.sh", FORCE="1")
+        self.assertNotIn("rebas", self.git("status"))
+        self.assertEqual(self.git("symbolic-ref", "--short", "HEAD"), "series")
+
+    def test_base_file_that_is_not_there(self) -> None:
+        """Also when the base is, and it is not needed."""
+        self.assertIn("BASE_FILE=/nope: no such file", self.fails("base.sh", BASE_FILE="/nope"))
+
+
 class Posting(Repo):
     imported = True
+
+    def test_edited_mails_are_kept(self) -> None:
+        out = Path(self.ok("series.sh", SERIES="lines"))
+        mail = next(out.glob("0001-*"))
+        mail.write_text(mail.read_text() + "edited\n")
+        self.ok("series.sh", SERIES="lines")
+        self.assertNotIn("edited", mail.read_text())
+        self.assertIn("edited", (out.parent / "lines.old" / mail.name).read_text())
 
     def test_series(self) -> None:
         done = self.run_script("series.sh", "V=2", SERIES="lines")

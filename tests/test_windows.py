@@ -130,7 +130,7 @@ class Flow(Guests):
         self.assertEqual({name: (r["name"], r["cell"], r["side"], r["result"], r["detail"])
                           for name, r in records.items()}, {
             "lose,x86_64,base": ("lose", "x86_64", "base", "pass",
-                                 "lost, 3 hits: # 5 pages are lost"),
+                                 "lost, 3 hits: 5 pages are lost"),
             "lose,x86_64,series": ("lose", "x86_64", "series", "pass", "held, 3 hits")})
         self.assertEqual(records["lose,x86_64,base"]["figures"], [{"window": "hook", "hits": "3"}])
 
@@ -173,7 +173,7 @@ class Flow(Guests):
                 f"-int first;\n+int {new};\n int line_2;\n int line_3;\n")
         run = self.run_script("mutants.sh")
         self.assertEqual(run.stdout.splitlines()[-1], "1 killed, 1 survived", run.stderr)
-        self.assertIn("lost, 3 hits: # 5 pages are lost", run.stdout)
+        self.assertIn("lost, 3 hits: 5 pages are lost", run.stdout)
         self.assertEqual(self.records("window"), {})
         self.assertEqual([r["result"] for r in self.records("mutant").values()], ["fail", "pass"])
 

@@ -36,16 +36,15 @@ keep()
 # no_work_in DIR: also in a rebase, which keeps some of it in files.
 no_work_in()
 {
-	local TREE=$1 work state
+	local TREE=$1 work
 
 	need_tree
 	work=$(tgit status --porcelain) || die "git cannot tell what was changed in $1"
 	[ -z "$work" ] || keep "$1 has uncommitted changes" "commit and make refresh"
-	state=$(tgit rev-parse --absolute-git-dir)
-	[ -z "$(find "$state" -maxdepth 1 -name 'rebase-*' -print -quit)" ] ||
+	! rebasing ||
 		keep "$1 is in the middle of a rebase, with commits" "finish it"
 	work=$(tgit log -1 --format=%h HEAD "${STORED[@]}" --branches) || die "git cannot read the commits of $1"
-	[ -z "$work" ] || keep "HEAD of $1 has commits ($work)" "put a branch on them"
+	[ -z "$work" ] || keep "HEAD of $1 has commits ($work)" "cherry-pick them to the branch series and make refresh"
 }
 
 # The trees, and what else of the user's is on base.git; scripts make theirs below other
@@ -67,24 +66,30 @@ no_work()
 	branch=$(bgit log -1 --source --format=%S --branches --tags "${STORED[@]}") ||
 		die "git cannot tell about build/base.git"
 	[ -z "$branch" ] ||
-		keep "the branch ${branch#refs/heads/} of build/base.git has commits" "make refresh first"
+		keep "the branch ${branch#refs/heads/} of build/base.git has commits" \
+			"make refresh stores those of series, cherry-pick others to it or delete their branch (git -C build/tree branch -D)"
 	! bgit rev-parse -q --verify refs/stash >/dev/null ||
 		keep "build/tree has a stash (git -C build/tree stash list)" "git stash pop"
 }
 
-# drop FILE...: the large ones by name.
+# drop FILE...: the large ones by name. All are moved aside first: cut short, nothing is
+# left that is half there.
 drop()
 {
 	du -ksc -- "$@" | sort -rn | awk -F'\t' '
 		NR == 1 { total = $1; next }
 		$1 >= 1024 { printf "%7d MiB  %s\n", $1 / 1024, $2 }
 		END { printf "%7d MiB  dropped in all\n", total / 1024 }'
-	rm -rf -- "$@"
+	mkdir -p "$GONE"
+	mv -- "$@" "$GONE/"
+	rm -rf "$GONE"
 }
 
 [ $# = 0 ] || [ "$*" = all ] || die "usage: clean.sh [all]"
 cd "$BUILD" 2>/dev/null || exit 0
 nobody_works
+GONE=.gone.$$
+rm -rf .gone.*
 if [ "${1:-}" = all ]; then
 	on FORCE || no_work
 	KEEP=()

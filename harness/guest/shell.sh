@@ -60,7 +60,7 @@ make_root()
 	put "$CELL_OUT/with-shell.cpio" cat "$CELL_OUT/initramfs.cpio" "$root.cpio"
 }
 
-[ $# = 1 ] || die "usage: shell.sh CELL"
+[ $# = 1 ] || die "usage: shell.sh CELL, or make shell CELL=NAME: the cells are $(cell_names | paste -sd' ')"
 CELL=$1 SIDE=${SIDE:-series} PIPED='' arch=amd64
 [[ $SIDE =~ ^(base|series)$ ]] || die "SIDE=$SIDE: it is base or series"
 if [ -n "${SHARE:-}" ]; then

@@ -443,7 +443,8 @@ def results(records: list[Record], cells: dict[str, dict[str, str]], docs: Path)
         f"- {base}, stack {trees.get(version) or 'unknown'}, "
         + span(r for r in records if r.version() == version) for version, base in bases.items()))
     for title, _, section, _ in SECTIONS:
-        if section and (blocks := section(page)):
+        if section:
+            blocks = section(page) or [words("Not run yet.")]
             text += [f"## {title}", join(blocks)[1]]
     text += ["## Reproduce", table(["what", "command"], [
         [title, f"`{target.replace(', ', '`, `')}`"] for title, _, _, target in SECTIONS

@@ -283,12 +283,9 @@ def check_port(kunit: Any, port: Port, expect: Expect) -> Iterator[Check]:
 
 def check_program(kunit: Any, name: str, section: Section) -> Check:
     """Its exit status says how it went, 4 that it could not; KTAP may add a failure."""
-    status = section.status
-    last = next((line.strip() for line in reversed(section.lines) if line.strip()), "")
-    failed = []
-    if any(re.match(r"\s*(not )?ok \d", line) for line in section.lines):
-        failed = [c for c in check_ktap(kunit, "selftest", name, section.lines)
-                  if c.result == "fail"]
+    status, ktap = section.status, re.compile(r"\s*(not )?ok \d")
+    said = next((line.strip(" #\t") for line in reversed(section.lines)
+                 if line.strip() and not ktap.match(line)), "")
     if section.timeout:
         return Check("selftest", name, "fail", "timed out")
     if status is None:
@@ -296,12 +293,13 @@ def check_program(kunit: Any, name: str, section: Section) -> Check:
     if 128 < status < 128 + signal.NSIG:
         return Check("selftest", name, "fail", f"killed by signal {status - 128}: "
                      f"{signal.strsignal(status - 128)}")
-    if status == 4:
-        return Check("selftest", name, "skip", last)
-    if status or failed:
-        why = f"{failed[0].name}: {failed[0].detail}" if failed else last
-        return Check("selftest", name, "fail", f"exit status {status}: {why}")
-    return Check("selftest", name, "pass", last)
+    if status not in (0, 4):
+        return Check("selftest", name, "fail", f"exit {status}: {said}")
+    if status == 0 and any(map(ktap.match, section.lines)):
+        for check in check_ktap(kunit, "selftest", name, section.lines):
+            if check.result == "fail":
+                return Check("selftest", name, "fail", f"{check.name}: {check.detail}")
+    return Check("selftest", name, "skip" if status else "pass", said)
 
 
 def check_taint(tainted: str | None) -> Check:

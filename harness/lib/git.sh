@@ -135,6 +135,12 @@ need_tree()
 	die "$dir is no git tree: git --git-dir=$BASE_GIT worktree repair $dir may help; else move it away, there may be work in it"
 }
 
+# rebasing: the tree is in the middle of a rebase, which keeps some work in files.
+rebasing()
+{
+	[ -n "$(find "$(tgit rev-parse --absolute-git-dir)" -maxdepth 1 -name 'rebase-*' -print -quit)" ]
+}
+
 # tree_work [TIP]: what the tree has that patches/ do not; nothing when there is none.
 # At TIP, a run before this one was cut short.
 tree_work()

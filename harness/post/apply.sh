@@ -23,6 +23,8 @@ dgit()
 
 check_input()
 {
+	read_stack
+	[ "$SERIES" = all ] || with_needs "$SERIES" >/dev/null
 	[ -n "${LINUX:-}" ] || die "say where: LINUX=DIR, a git tree of Linux"
 	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
 	LINUX=$(cd "$LINUX" && pwd -P)
@@ -39,6 +41,7 @@ check_input()
 
 [ $# -eq 0 ] || die "apply.sh takes no arguments, but LINUX=DIR, SERIES=NAME and BRANCH=NAME"
 check_input
+the_tree patches
 composed "$SERIES"
 [ "$(dgit rev-parse HEAD)" = "$BASE_REV" ] ||
 	die "HEAD of $LINUX moved while the series was composed: run again"

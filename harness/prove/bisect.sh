@@ -96,9 +96,10 @@ done
 for name in $BOOT; do
 	[ "$name" = none ] || load_cell "$name"
 done
+read_stack
+[ -z "${SERIES:-}" ] || with_needs "$SERIES" >/dev/null
 lock bisect
 mkdir -p "$OUT"
-read_stack
 the_tree patches
 # shellcheck disable=SC2086 # a list of words
 printf '%-18s' $CELLS

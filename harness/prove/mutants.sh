@@ -79,7 +79,7 @@ complaint()
 		said && /^ *# |^ *(not )?ok [0-9]|^(guest|BUG|WARNING|CPU|rcu): / { over = 1 }
 		said { gsub(/^ +| +$/, ""); if (!over && $0) said = said " " $0; next }
 		$0 ~ "^ *# " test ": (EXPECTATION|ASSERTION) FAILED at " {
-			sub(/^.* FAILED at /, ""); said = $0; next
+			sub(/^.* FAILED at ([.][.]\/)*(tree\/)?/, ""); said = $0; next
 		}
 		/^# +RUN / { mine = $3 == name }
 		mine && $0 ~ "^# [^ ]+:[0-9]+:" test ":Expected " {

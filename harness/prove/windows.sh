@@ -76,8 +76,9 @@ make_guest()
 	HEADERS+=" $CELL_arch "
 	scratch "$root"
 	mkdir "$root/bin"
-	run "${CELL_cross}gcc" -static -O2 -Wall -isystem "$uapi/usr/include" \
-		-I "$TREE/tools/testing/selftests" -o "$root/bin/$1" "$WINDOWS/$1.c"
+	run "${CELL_cross}gcc" -static -O2 -Wall -ffile-prefix-map="$WINDOWS/=" \
+		-isystem "$uapi/usr/include" -I "$TREE/tools/testing/selftests" \
+		-o "$root/bin/$1" "$WINDOWS/$1.c"
 	echo "$TEST 60 $1 -r $TEST.race" >"$root/selftests"
 	guest_root "$root"
 }
@@ -99,7 +100,7 @@ outcome()
 	HITS=$(sed -nE "s/.*window $1: ([0-9]+) hits.*/\1/p" \
 		"$LOGS"/{port,console}.log | sort -n | tail -n1)
 	HITS=${HITS:-0}
-	said=${said%%$'\n'*}
+	said=${said%%$'\n'*} said=${said#"# "}
 	SAID="$RESULT, $HITS hits${said:+: ${said//[$'\t\r']/ }}"
 	printf '%s\n' "$SAID" >"$LOGS/said"
 	printf 'window\thits\n%s\t%s\n' "$1" "$HITS" >"$LOGS/figures.tsv"

@@ -33,7 +33,9 @@ step()
 	exit "$status"
 }
 
-[ $# = 1 ] || die "usage: cell.sh CELL, or make cell CELL=NAME: the cells are $(cell_names | paste -sd' ')"
+[ $# = 1 ] || die "usage: cell.sh CELL (make matrix CELLS= has several), or make cell CELL=NAME: the cells are $(cell_names | paste -sd' ')"
+[ -z "${KOUT:-}" ] || [ -d "$(dirname "$KOUT")" ] ||
+	die "KOUT=$KOUT: the folder that it is in does not exist"
 load_cell "$1"
 # Should this end early, nobody is to read the results of another day.
 rm -f "$CELL_OUT"/{result.tsv,accel,seconds} "$(record_file "${AS:-cell}" "$CELL_cell")"

@@ -127,7 +127,6 @@ import_file()
 {
 	local origin=${1##*/} version
 
-	[ -f "$1" ] || die "BASE_FILE=$1: no such file"
 	if [[ $1 = *.deb ]]; then
 		version=$(dpkg-deb -f "$1" Version 2>"$LOG") ||
 			fail "$1 is not a Debian package, remove it and run again"
@@ -211,6 +210,7 @@ main()
 		die "git $version is too old: $GIT_NEEDED is the first that can do all of this"
 	need python3 python3
 	need xz xz-utils
+	[ -z "${BASE_FILE:-}" ] || [ -f "$BASE_FILE" ] || die "BASE_FILE=$BASE_FILE: no such file"
 	lock base
 	make_repo
 	if [ -n "${LINUX:-}" ]; then

@@ -38,12 +38,18 @@ first_checkout()
 
 update()
 {
-	local work
+	local work way
 
 	work=$(tree_work "$TIP_REV")
+	! rebasing || work="is in the middle of a rebase"
 	if [ -n "$work" ]; then
-		on FORCE ||
-			die "patches/ changed, and $TREE $work: with patches/ as they were (git stash), make refresh stores them; FORCE=1 drops them (keep commits with git -C $TREE branch NAME)"
+		case $work in
+		*commits*) way="with patches/ as they were (git stash), make refresh stores them" ;;
+		*changes) way="git -C $TREE stash, make tree, git -C $TREE stash pop keep them" ;;
+		*) way="finish it first" ;;
+		esac
+		on FORCE || die "patches/ changed, and $TREE $work: $way; FORCE=1 drops that"
+		! rebasing || tgit rebase --quit
 		note "note: dropped work in $TREE, its last commit was $(tgit rev-parse --short=12 HEAD)"
 	fi
 	say tree "updating the files that differ"
