@@ -80,13 +80,13 @@ attempt()
 	local name=${NAMES[$1]} dir=$OUT/${NAMES[$1]}/$CELL_cell-$2 result detail
 
 	begin_record "${FILES[$1]}"
-	scratch "$OUT/root"
-	mkdir -p "$dir" "$OUT/root/bin"
+	scratch "$OUT/rootfs"
+	mkdir -p "$dir" "$OUT/rootfs/bin"
 	LOG=$dir/user.log
 	: >"$LOG"
-	cp "$OUT/$name/$CELL_cell" "$OUT/root/bin/$name"
-	echo "$name $TIMEOUT" >"$OUT/root/selftests"
-	guest_root "$OUT/root"
+	cp "$OUT/$name/$CELL_cell" "$OUT/rootfs/bin/$name"
+	echo "$name $TIMEOUT" >"$OUT/rootfs/selftests"
+	guest_root "$OUT/rootfs"
 	make_disks 64
 	# It is not one of those that PARTIAL looks for.
 	PARTIAL='' PROGRAM=$name "$HARNESS/guest/boot.sh" "$CELL_cell" >"$dir/verdict.log" 2>&1 || true
