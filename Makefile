@@ -107,5 +107,5 @@ KNOBS_distclean := FORCE
 #  V=N                    version of the mails; BRANCH=NAME: the branch to make (that of SERIES, or ptlock-stack)
 #  PROG="A.c B.c"         C files to try; TIMEOUT=SECONDS: for each; SHARE=DIR: a folder to see in the guest
 #  ALL=1                  one cell of each build; BOOT="A B": the cells to boot
-#  TESTS="A B"            only those; MUTANTS="A B", MODELS="A B": likewise
+#  TESTS="A B"            only those; MUTANTS="A B", MODELS="A B": only those
 #  DURATION=SECONDS       how long a test takes; RETRIES=N: how often a failed one is repeated

@@ -22,7 +22,7 @@ INPUT_FILES=()
 INPUT_KEY=
 
 # tree_id: the content of the tree, work that is not committed included. Not the
-# commit: that has the name of whoever composed it.
+# commit: that has the name of the person who composed it.
 tree_id()
 {
 	local dir=${CELL_SRC:-${TREE:-$(tree_dir)}} id
@@ -87,6 +87,7 @@ begin_record()
 record()
 {
 	local experiment=$1 name=$2 result=$3 detail=$4 side='' args=() tool tools
+	local TREE_ID=${TREE_ID:-$(tree_id)}	# once, for both
 
 	shift 4
 	while [ $# -gt 0 ]; do
@@ -112,7 +113,7 @@ record()
 	"$HARNESS/judge/records.py" put "$RECORDS" experiment="$experiment" name="$name" \
 		side="$side" result="$result" detail="$detail" run="${RUN:-}" \
 		seconds=$((SECONDS - RECORD_BEGIN)) in.key="$INPUT_KEY" \
-		in.tree="${TREE_ID:-$(tree_id)}" \
+		in.tree="$TREE_ID" \
 		in.tip="$(pgit -C "${CELL_SRC:-$(tree_dir)}" log -1 --format=%h 2>/dev/null || true)" \
 		in.base="$(bgit log -1 --format=%s "refs/tags/base/$(base_name)" 2>/dev/null || true)" \
 		"${args[@]}"
