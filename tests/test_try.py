@@ -79,6 +79,8 @@ class Try(Guests):
         self.assertEqual((record["result"], record["detail"]),
                          ("fail", "exit 1: lost it"))
         self.assertEqual(records["not-here,x86_64,series"]["result"], "skip")
+        self.assertEqual(record["inputs"]["tree"], records["bad,x86_64,series"]["inputs"]["tree"],
+                         "that of the stack which the base is compared with")
 
     def test_ktap_counts_as_well(self) -> None:
         ktap = r'puts("TAP version 13\n1..2\nok 1 a\n%s 2 b"); return 0;'
@@ -86,6 +88,15 @@ class Try(Guests):
                           SIDE="series")
         self.assertTrue(rows[1][2].startswith("pass"), rows)
         self.assertTrue(rows[2][2].startswith("fail: b.b: "), rows)
+
+    def test_key(self) -> None:
+        """What the program is made of: the headers beside it as well."""
+        file, keys = self.prog("a.c", "return 0;"), set()
+        for text in ("", "/* */"):
+            (file.parent / "a.h").write_text(text)
+            self.table(file, SIDE="series")
+            keys.add(self.records("try")["a,x86_64,series"]["inputs"]["key"])
+        self.assertEqual(len(keys), 2)
 
     def test_time_limit(self) -> None:
         rows = self.table(self.prog("hang.c", "pause(); return 0;"), SIDE="series", TIMEOUT="1")

@@ -133,6 +133,7 @@ class Flow(Guests):
                                  "lost, 3 hits: 5 pages are lost"),
             "lose,x86_64,series": ("lose", "x86_64", "series", "pass", "held, 3 hits")})
         self.assertEqual(records["lose,x86_64,base"]["figures"], [{"window": "hook", "hits": "3"}])
+        self.assertEqual(len({r["inputs"]["tree"] for r in records.values()}), 1, "the stack")
 
     def test_what_was_right_is_not_done_again(self) -> None:
         first = self.ok("windows.sh")

@@ -77,9 +77,12 @@ compile()
 # attempt I SIDE: boots it; sets SAID: pass, skip or fail, and why.
 attempt()
 {
-	local name=${NAMES[$1]} dir=$OUT/${NAMES[$1]}/$CELL_cell-$2 result detail
+	local name=${NAMES[$1]} dir=$OUT/${NAMES[$1]}/$CELL_cell-$2 result detail headers
+	local TREE_ID=$SERIES_ID
 
-	begin_record "${FILES[$1]}"
+	[ "$2" = base ] || TREE_ID=
+	mapfile -t headers < <(compgen -G "${FILES[$1]%/*}/*.h")
+	begin_record "${FILES[$1]}" "${headers[@]}"
 	scratch "$OUT/rootfs"
 	mkdir -p "$dir" "$OUT/rootfs/bin"
 	LOG=$dir/user.log
@@ -118,6 +121,7 @@ done
 lock try
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree work
+SERIES_ID=$(tree_id)	# what the base is compared with
 [ "${SIDES_OF[0]}" = series ] || make_sides '' base
 for cell in "${CELLS[@]}"; do
 	kernel_of series "$cell"

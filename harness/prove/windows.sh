@@ -116,7 +116,7 @@ one_side()
 	mkdir -p "$LOGS"
 	side "$1" "$5"
 	echo "$*" >"$LOGS/line"
-	begin_record "$LOGS/line" "$WINDOWS/$3.c" "$WINDOWS/repro.h"
+	begin_record "$LOGS/line" "$WINDOWS/$3.c" "$WINDOWS"/{repro.h,widen.patch}
 	if ! on AGAIN && still_good window "$4" "$1"; then
 		SAID=$(recorded detail window "$4" "$1")
 		return
@@ -137,6 +137,7 @@ mapfile -t CELLS < <(lines | cut -f4 | sort -u)
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree head
 make_sides widen "${NAMES[@]}"
+TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 HEADERS='' COUNT=0 NOT_HIT=0 WRONG=0
 printf '%-15s %-23s %-15s %-18s' window test cell "closed by"
 printf '  %-18s' "${NAMES[@]}"
