@@ -53,6 +53,9 @@ KNOBS_apply := SERIES BRANCH
 try:	## compile a C file for some cells, run it on base and series, compare (3 min)
 	@harness/guest/try.sh
 KNOBS_try := PROG CELLS SIDE TIMEOUT
+repro:	## programs that show the bugs: each fails on the base, and passes on the series (15 min)
+	@PROG="$(or $(TESTS:%=harness/prove/repro/%.c),$(wildcard harness/prove/repro/*.c))" harness/guest/try.sh
+KNOBS_repro := TESTS CELLS SIDE TIMEOUT
 shell:	## a shell in the guest of a cell (1 min with the kernel built)
 	@harness/guest/shell.sh $$CELL
 KNOBS_shell := CELL SIDE SHARE

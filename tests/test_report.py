@@ -324,12 +324,38 @@ class Report(Base):
         self.put("try", "guard", "fail", cell="arm", side="base", detail="exit 1", **self.now)
         self.put("try", "guard", "fail", cell="arm", side="series", detail="exit 2", **self.now)
         markdown = self.whole()
-        self.assertIn("| guard | arm | 7.3 | failed: exit 1 | failed: exit 2 |", markdown)
+        row = "| - | - | guard | no | 7.3 | arm | failed: exit 1 | failed: exit 2 |"
+        self.assertIn(row, markdown, "a program that shows no bug of bugs.tsv")
         self.assertRegex(markdown, r"(?m)^Failed: .*try guard,arm,series")
         self.assertNotRegex(markdown, r"(?m)^Failed: .*try guard,arm,base")
         self.assertIn("| uffd_wp | x86 | 7.3 | passed: lost, 3 hits | failed, stale: not hit |",
                       markdown)
-        self.assertIn("| punch | arm | 7.3 | - | passed: exit 0 |", markdown)
+        self.assertIn("| - | - | punch | no | 7.3 | arm | - | passed: exit 0 |", markdown)
+
+    def test_bugs(self) -> None:
+        """Each with what was seen of it: widened or not, on which base, in which cell."""
+        for base, cell in (("7.3", "x86"), ("7.2", "arm")):
+            self.put("try", "uffd_move", "fail", cell=cell, side="base", inputs={
+                **self.now["inputs"], "base": f"Linux {base}.4"}, detail="exit 1: round 8, 1 s")
+        self.put("try", "uffd_move", cell="x86", side="series", detail="9 rounds", **self.now)
+        self.put("window", "uffd_move", cell="x86", side="base", detail="lost, 3 hits", **self.now)
+        rows = [line.split(" | ") for line in self.whole().splitlines() if "UFFDIO_MOVE" in line]
+        self.assertEqual([row[1:8] for row in rows], [
+            ["userfaultfd-fixes", "uffd_move", "no", "7.2", "arm", "failed: round 8, 1 s", "-"],
+            ["userfaultfd-fixes", "uffd_move", "no", "7.3", "x86", "failed: round 8, 1 s",
+             "passed: 9 rounds"],
+            ["userfaultfd-fixes", "uffd_move", "yes", "7.3", "x86", "passed: lost, 3 hits", "-"]])
+        self.assertRegex(self.whole(), r"(?m)^\| mremap\(\) that fails .* none \| no \| - \| - \|")
+
+    def test_bugs_tsv(self) -> None:
+        """Its programs, tests and series are there, and no program is left out."""
+        bugs = records.rows(ROOT / "harness/prove/repro/bugs.tsv")
+        named = {key: {n for bug in bugs for n in bug[key].split()} - {"-"} for key in bugs[0]}
+        tests = {row["test"] for row in records.rows(ROOT / "harness/prove/windows/windows.tsv")}
+        self.assertEqual(named["programs"],
+                         {path.stem for path in (ROOT / "harness/prove/repro").glob("*.c")})
+        self.assertLessEqual(named["windows"], tests)
+        self.assertLessEqual(named["series"], {path.name for path in (ROOT / "patches").iterdir()})
 
     def test_each_patch(self) -> None:
         tree = self.compose("of one series", "one")

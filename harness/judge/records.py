@@ -141,8 +141,9 @@ def as_lines(found: Iterable[Record]) -> str:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """A table with a head, tab separated."""
-    lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    """A table with a head, tab separated, after what is said of it."""
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()
+             if line[:1] != "#"]
     return [dict(zip(lines[0], line)) for line in lines[1:]]
 
 

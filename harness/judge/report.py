@@ -38,7 +38,7 @@ import bench  # noqa: E402
 import cells as cells_ini  # noqa: E402
 from blocks import (SIGN, WORD, Block, Field, Row, chips, document, facts, fold,  # noqa: E402
                     heading, image, join, plain, table, words)
-from records import RESULTS, Record, as_lines, load, load_lines  # noqa: E402
+from records import RESULTS, Record, as_lines, load, load_lines, rows as rows_of  # noqa: E402
 
 ROOT = HARNESS.parent
 # The groups of checks: a check and its name, span, heading. The first that fits counts;
@@ -245,21 +245,50 @@ def listed(experiment: str, good: str, bad: str) -> Callable[[Page], list[Block]
     return section
 
 
-def paired(experiment: str) -> Callable[[Page], list[Block]]:
-    """Base and series beside each other."""
-    def section(page: Page) -> list[Block]:
-        found: dict[tuple[str, str, str], dict[str, Record]] = {}
-        for r in page.of(experiment):
-            found.setdefault((r.name, r.cell, r.version()), {})[r.side or "series"] = r
-        rows: list[Row] = []
-        for key, of in found.items():
-            pair: Row = [result(page, of[side], of[side].detail) if side in of else "-"
-                         for side in ("base", "series")]
-            rows.append([*key, *pair, span(of.values()),
-                         ", ".join({page.stack(r): 0 for r in of.values()})])
-        return [table(["name", "cell", "Linux", "base", "series", "when (UTC)", "stack"],
-                      rows)] * bool(rows)
-    return section
+Sides = dict[tuple[str, str], dict[str, Record]]
+
+
+def sides(page: Page, experiment: str) -> dict[str, Sides]:
+    """Base and series, by version and cell, of each name."""
+    found: dict[str, Sides] = {}
+    for r in page.of(experiment):
+        of = found.setdefault(r.name, {}).setdefault((r.version(), r.cell), {})
+        of[r.side or "series"] = r
+    return found
+
+
+def beside(page: Page, of: dict[str, Record]) -> Row:
+    return [*(result(page, of[side], re.sub("^exit [0-9]+: ", "", of[side].detail))
+              if side in of else "-" for side in ("base", "series")),
+            span(of.values()), ", ".join({page.stack(r): 0 for r in of.values()})]
+
+
+def windows(page: Page) -> list[Block]:
+    rows: list[Row] = [[name, cell, version, *beside(page, of)]
+                       for name, found in sides(page, "window").items()
+                       for (version, cell), of in found.items()]
+    return [table(["name", "cell", "Linux", "base", "series", "when (UTC)", "stack"],
+                  rows)] * bool(rows)
+
+
+def reproducers(page: Page) -> list[Block]:
+    """Each bug of the base with the programs that show it, and the tests of windows; then
+    the programs that are of none of these bugs."""
+    bugs = [list(row.values()) for row in rows_of(HARNESS / "prove/repro/bugs.tsv")]
+    found = {kind: sides(page, kind) for kind in ("try", "window")}
+    known = " ".join(bug[2] for bug in bugs).split()
+    rows: list[Row] = []
+    for bug, series, *names in bugs + [["-", "-", n, "-"] for n in found["try"] if n not in known]:
+        tests = [(kind, name) for kind, of in zip(found, names) for name in of.split()
+                 if name != "-"]
+        for kind, name in tests or [("try", "none")]:
+            for (version, cell), of in found[kind].get(name, {("-", "-"): {}}).items():
+                rows.append([bug, series, name, "yes" if kind == "window" else "no",
+                             version, cell, *beside(page, of)])
+    return [words("Widened: the race is stretched, and the base passes by losing what it "
+                  "should. A bug that no series fixes yet is on both sides."), table([
+        "bug of the base", "fixed by", "reproducer", "widened", "Linux", "cell", "base", "series",
+        "when (UTC)", "stack"], rows)] * any(found.values())
 
 
 def own_tests(page: Page) -> list[Block]:
@@ -409,8 +438,8 @@ SECTIONS: list[tuple[str, Section, Section | None, str]] = [
     ("", summary, None, ""),
     ("Cells", main_table, results_cells, "make matrix, make cell CELL=NAME"),
     *((title, section, section, target) for title, section, target in (
-        ("Reproducers, base beside series", paired("try"), "make try PROG=FILE.c"),
-        ("Windows", paired("window"), "make windows"),
+        ("Reproducers, base beside series", reproducers, "make repro, make windows"),
+        ("Windows", windows, "make windows"),
         ("Mutants", listed("mutant", "killed", "survived"), "make mutants"),
         ("The model", listed("model", "as it must be", "wrong"), "make model"),
         ("The kernel's own tests, base and series", own_tests, "make regress"),

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bug: a page of a shared mapping that UFFDIO_POISON has poisoned is
+ *	accessible in a child.
+ * Fixed-by: no series yet
+ * Fails: in the first round: it is no race
+ */
+#include "repro.h"
+
+int main(void)
+{
+	int status, uffd = uffd_open(UFFD_FEATURE_POISON);
+	char *addr = reserve(1);
+	pid_t pid;
+
+	map_pmd(addr, memfd());
+	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_MISSING);
+	uffd_poison(uffd, addr);
+	need(!readable(addr));
+	while (another_round()) {
+		pid = fork();
+		if (!pid)
+			_exit(readable(addr));
+		need(waitpid(pid, &status, 0) == pid);
+		if (status)
+			fail("the poisoned page is readable in the child");
+	}
+	return passed();
+}

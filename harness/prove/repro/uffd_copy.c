@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bug: UFFDIO_COPY returns -EEXIST although there is no page, if
+ *	MADV_DONTNEED takes the page table meanwhile.
+ * Fixed-by: userfaultfd-fixes: "mm/userfaultfd: do not return -EEXIST when a
+ *	page table is reclaimed"
+ * Fails: within seconds, with CONFIG_PT_RECLAIM and CONFIG_PREEMPTION
+ */
+#include "repro.h"
+
+static char *addr;
+
+static void drop(void)
+{
+	for (;;) {
+		preempt();
+		madvise(addr, pmd_size, MADV_DONTNEED);
+	}
+}
+
+int main(void)
+{
+	struct uffdio_copy copy;
+	char *src;
+	int uffd;
+
+	addr = reserve(1);
+	map_pmd(addr, -1);
+	need(src = aligned_alloc(page_size, page_size));
+	memset(src, 1, page_size);
+	uffd = uffd_open(0);
+	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_MISSING);
+	go(drop);
+	while (another_round()) {
+		/* Nobody else installs a page. */
+		madvise(addr, pmd_size, MADV_DONTNEED);
+		copy = (struct uffdio_copy){
+			.dst = (uintptr_t)addr, .src = (uintptr_t)src,
+			.len = page_size,
+		};
+		if (ioctl(uffd, UFFDIO_COPY, &copy) && errno != EAGAIN)
+			fail("UFFDIO_COPY: %s", strerror(errno));
+	}
+	return passed();
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bug: UFFDIO_WRITEPROTECT of shmem returns 0, but the page is not
+ *	write-protected, if MADV_DONTNEED takes its page table meanwhile.
+ * Fixed-by: userfaultfd-fixes: "mm/mprotect: do not lose uffd-wp when the page
+ *	table is reclaimed"
+ * Fails: within seconds, with CONFIG_PT_RECLAIM and CONFIG_PREEMPTION
+ */
+#include "repro.h"
+
+static char *addr;
+
+static void drop(void)
+{
+	for (;;) {
+		preempt();
+		madvise(addr, pmd_size, MADV_DONTNEED);
+	}
+}
+
+int main(void)
+{
+	struct uffdio_writeprotect wp;
+	int uffd;
+
+	addr = reserve(1);
+	map_pmd(addr, memfd());
+	uffd = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+			 UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
+	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_WP);
+	wp.range = (struct uffdio_range){ (uintptr_t)addr, page_size };
+	go(drop);
+	while (another_round()) {
+		/* Without markers, the page table goes as well. */
+		wp.mode = 0;
+		need(!ioctl(uffd, UFFDIO_WRITEPROTECT, &wp));
+		madvise(addr, pmd_size, MADV_DONTNEED);
+		wp.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+		need(!ioctl(uffd, UFFDIO_WRITEPROTECT, &wp));
+		if (!(pagemap(addr) & PM_UFFD_WP))
+			fail("the page is not write-protected");
+	}
+	return passed();
+}
