@@ -2,7 +2,7 @@
 /*
  * Bug: a guard region is lost when its VMA is merged with the one before,
  *	while another process collapses the file.
- * Fixed-by: no series yet
+ * Fixed-by: mm/vma: set the sticky flags of a merged VMA before it can be found
  * Fails: within seconds
  */
 #include "repro.h"

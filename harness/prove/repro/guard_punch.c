@@ -2,7 +2,7 @@
 /*
  * Bug: a guard region is lost when a hole is punched in the file, while
  *	another mapping of it faults.
- * Fixed-by: no series yet
+ * Fixed-by: mm/memory: keep guard markers when a file is truncated or punched
  * Fails: within a second
  */
 #include "repro.h"

@@ -2,7 +2,7 @@
 /*
  * Bug: MADV_GUARD_INSTALL does not return if userfaultfd has write-protected
  *	the page of a file.
- * Fixed-by: no series yet
+ * Fixed-by: mm/madvise: let MADV_GUARD_INSTALL replace uffd-wp markers
  * Fails: in the first round: it is no race
  */
 #include "repro.h"

@@ -2,7 +2,7 @@
 /*
  * Bug: an access to a page that UFFDIO_POISON has poisoned crashes the
  *	kernel, where the fault handler does not know VM_FAULT_HWPOISON.
- * Fixed-by: no series yet
+ * Fixed-by: the series hwpoison-faults
  * Fails: at once, on sparc64 (BUG in do_sparc64_fault()); x86 is right
  */
 #include "repro.h"

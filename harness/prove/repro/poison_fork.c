@@ -2,7 +2,7 @@
 /*
  * Bug: a page of a shared mapping that UFFDIO_POISON has poisoned is
  *	accessible in a child.
- * Fixed-by: no series yet
+ * Fixed-by: mm/userfaultfd: let a forked child inherit poisoned pages
  * Fails: in the first round: it is no race
  */
 #include "repro.h"
