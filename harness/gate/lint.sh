@@ -15,7 +15,7 @@
 . "$HARNESS/guest/cells.sh"
 
 OUT=$BUILD/lint
-TREE=$(tree_dir)
+TREE=$TREE_DIR
 CHECKS=()
 declare -A REV=()
 

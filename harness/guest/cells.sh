@@ -56,7 +56,7 @@ cell_folders()
 
 	[ -z "${TREE:-}" ] || TREE=$(realpath -m "$TREE")
 	[ -z "${KOUT:-}" ] || KOUT=$(realpath -m "$KOUT")
-	CELL_SRC=${TREE:-$(tree_dir)}
+	CELL_SRC=${TREE:-$TREE_DIR}
 	CELL_KOUT=${KOUT:-$BUILD/kernel/$CELL_build$(tree_suffix)}
 	CELL_OUT=${KOUT:+$KOUT.cell}
 	CELL_OUT=${CELL_OUT:-$BUILD/cells/$CELL_cell$(tree_suffix)}

@@ -25,7 +25,7 @@ INPUT_KEY=
 # commit: that has the name of the person who composed it.
 tree_id()
 {
-	local dir=${CELL_SRC:-${TREE:-$(tree_dir)}} id
+	local dir=${CELL_SRC:-${TREE:-$TREE_DIR}} id
 	local git=(pgit --no-optional-locks -C "$dir")
 
 	id=$("${git[@]}" rev-parse -q --verify 'HEAD^{tree}') || id=none
@@ -114,8 +114,8 @@ record()
 		side="$side" result="$result" detail="$detail" run="${RUN:-}" \
 		seconds=$((SECONDS - RECORD_BEGIN)) in.key="$INPUT_KEY" \
 		in.tree="$TREE_ID" \
-		in.tip="$(pgit -C "${CELL_SRC:-$(tree_dir)}" log -1 --format=%h 2>/dev/null || true)" \
-		in.base="$(bgit log -1 --format=%s "refs/tags/base/$(base_name)" 2>/dev/null || true)" \
+		in.tip="$(pgit -C "${CELL_SRC:-$TREE_DIR}" log -1 --format=%h 2>/dev/null || true)" \
+		in.base="$(bgit log -1 --format=%s "refs/tags/base/$BASE_NAME" 2>/dev/null || true)" \
 		"${args[@]}"
 }
 

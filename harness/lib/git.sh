@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
-# Bases, the stack, trees and git; sourced by lib.sh.
-#
-# The knobs BASE (default 7.3) and LINUX (a kernel tree of the user's) select what
-# the stack is put on.
+# Bases, the stack, trees and git; sourced by lib.sh. The knobs BASE (default 7.3) and LINUX
+# (a kernel tree of the user's) select what the stack is put on.
 
 PATCHES=$ROOT/patches
 BASE_GIT=$BUILD/base.git
@@ -28,38 +26,20 @@ owner()
 FOREIGN=$(find "$BUILD" -maxdepth 1 ! -type l ! -writable -print -quit 2>/dev/null) || true
 [ -z "$FOREIGN" ] || die "cannot write there: $(owner "$FOREIGN")"
 
-# base_name: what BASE and LINUX select: 7.3, 7.2, linux (the user's own).
-base_name()
-{
-	if [ -n "${LINUX:-}" ]; then
-		echo linux
-	else
-		echo "$BASE"
-	fi
-}
+# What they select: 7.3, 7.2, linux (the user's own).
+BASE_NAME=${BASE:-linux}
 
 # tree_suffix: nothing for the default base, else -7.2, -linux: at the end of the names
 # of what is made from another base.
 tree_suffix()
 {
-	local name
-
-	name=$(base_name)
-	[ "$name" = "$DEFAULT_BASE" ] || echo "-$name"
+	[ "$BASE_NAME" = "$DEFAULT_BASE" ] || echo "-$BASE_NAME"
 }
 
-# tree_dir: where tree.sh puts the tree for BASE and LINUX. TREE overrides it
-# for those that only read a tree.
-tree_dir()
-{
-	echo "$BUILD/tree$(tree_suffix)"
-}
-
-# The branch of that tree in base.git.
-tree_branch()
-{
-	echo "series$(tree_suffix)"
-}
+# Where tree.sh puts the tree, which TREE overrides for those that only read one; its branch
+# in base.git.
+TREE_DIR=$BUILD/tree$(tree_suffix)
+TREE_BRANCH=series$(tree_suffix)
 
 # read_stack: patches/stack becomes STACK (names in order) and, by name, NEEDS and LIST.
 read_stack()
@@ -106,10 +86,8 @@ with_needs()
 # what it writes does not depend on whose machine it runs on.
 pgit()
 {
-	env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS \
-		-u GIT_EXTERNAL_DIFF -u GIT_DIFF_OPTS \
-		GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
-		GIT_PAGER=cat git "$@"
+	env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS -u GIT_EXTERNAL_DIFF -u GIT_DIFF_OPTS \
+		GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat git "$@"
 }
 
 # bgit ARG...: pgit on base.git.
@@ -121,13 +99,26 @@ bgit()
 # tgit ARG...: pgit in the tree.
 tgit()
 {
-	pgit -C "${TREE:-$(tree_dir)}" "$@"
+	pgit -C "${TREE:-$TREE_DIR}" "$@"
+}
+
+# linux_git ARG...: git on the user's tree LINUX: does not even refresh its index.
+linux_git()
+{
+	GIT_OPTIONAL_LOCKS=0 git -C "$LINUX" -c safe.directory='*' "$@"
+}
+
+# find_linux: LINUX becomes a whole path.
+find_linux()
+{
+	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
+	LINUX=$(cd "$LINUX" && pwd -P)
 }
 
 # need_tree: the tree is one that git can tell about, or why not.
 need_tree()
 {
-	local dir=${TREE:-$(tree_dir)} why
+	local dir=${TREE:-$TREE_DIR} why
 
 	[ -e "$dir" ] || die "$dir is not there: make tree composes it"
 	why=$(tgit rev-parse --verify HEAD 2>&1 >/dev/null) && return
@@ -148,8 +139,8 @@ tree_work()
 	local head status
 
 	head=$(tgit rev-parse HEAD)
-	status=$(tgit status --porcelain) || die "git cannot tell what was changed in ${TREE:-$(tree_dir)}"
-	if [ "$head" != "$(bgit rev-parse -q --verify "refs/checkedout/$(tree_branch)")" ] &&
+	status=$(tgit status --porcelain) || die "git cannot tell what was changed in ${TREE:-$TREE_DIR}"
+	if [ "$head" != "$(bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH")" ] &&
 	   [ "$head" != "${1:-}" ]; then
 		echo "has commits that patches/ does not have"
 	elif [ -n "$status" ]; then
@@ -170,8 +161,8 @@ composed()
 # checked_out TIP SUMS: the tree is at TIP, which was composed from what SUMS names.
 checked_out()
 {
-	bgit update-ref "refs/sums/$(tree_branch)" "$2"
-	bgit update-ref "refs/checkedout/$(tree_branch)" "$1"
+	bgit update-ref "refs/sums/$TREE_BRANCH" "$2"
+	bgit update-ref "refs/checkedout/$TREE_BRANCH" "$1"
 }
 
 # sums_of TIP: those of the whole stack that compose.sh made TIP from.
@@ -179,7 +170,7 @@ sums_of()
 {
 	local sums tip
 
-	read -r sums _ tip <"$BUILD/compose-$(base_name).stamp"
+	read -r sums _ tip <"$BUILD/compose-$BASE_NAME.stamp"
 	[ "$tip" = "$1" ] || die "patches/ changed meanwhile: run again"
 	echo "$sums"
 }
@@ -188,7 +179,7 @@ sums_of()
 # the tree as it is, with what is not committed; its last commit; what patches/ give.
 the_tree()
 {
-	local dir=${TREE:-$(tree_dir)} text edits
+	local dir=${TREE:-$TREE_DIR} text edits
 
 	if [ "$1" = patches ]; then
 		composed ""
@@ -231,8 +222,8 @@ reason()
 	fi
 }
 
-# walk_tree REV [DIR]: a work tree for walking over commits, put on REV with only
-# the files that differ rewritten; prints its directory.
+# walk_tree REV [DIR]: a work tree for walking over commits, put on REV with only the files
+# that differ rewritten; prints its directory.
 walk_tree()
 {
 	local dir=${2:-$BUILD/walk-tree} log=$BUILD/base.log
@@ -242,7 +233,7 @@ walk_tree()
 	else
 		rm -rf "$dir"
 		bgit worktree prune
-		need_space 2500 "checking out a second kernel tree"
+		need_space 2500 "checking out a kernel tree"
 		bgit -c checkout.workers="$JOBS" worktree add -q -f --detach "$dir" "$1" >"$log" 2>&1
 	fi || die "cannot check out $1 in $dir: $(reason "$log")"
 	echo "$dir"
@@ -253,8 +244,8 @@ walk_tree()
 # again when it is checked out.
 variant()
 {
-	local -x GIT_INDEX_FILE=$BUILD/.variant-index.$$ GIT_AUTHOR_DATE='@0 +0000' \
-		GIT_COMMITTER_DATE='@0 +0000' \
+	local -x GIT_INDEX_FILE=$BUILD/.variant-index.$$ \
+		GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
 		GIT_AUTHOR_NAME=ptlock GIT_AUTHOR_EMAIL=ptlock@localhost.invalid \
 		GIT_COMMITTER_NAME=ptlock GIT_COMMITTER_EMAIL=ptlock@localhost.invalid
 	local tree
@@ -272,10 +263,7 @@ identity()
 {
 	local ident
 
-	ident=$(git -C "$1" -c user.useConfigOnly=true \
-		var GIT_AUTHOR_IDENT 2>/dev/null) || return 1
-	ident=${ident% * *}
-	IDENT_NAME=${ident% <*}
-	IDENT_EMAIL=${ident##*<}
-	IDENT_EMAIL=${IDENT_EMAIL%>}
+	ident=$(git -C "$1" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT 2>/dev/null) || return
+	[[ $ident =~ ^(.*)\ \<(.*)\>\  ]]
+	IDENT_NAME=${BASH_REMATCH[1]} IDENT_EMAIL=${BASH_REMATCH[2]}
 }

@@ -4,11 +4,10 @@
 #
 # usage: LINUX=DIR [SERIES=NAME] [BRANCH=NAME] harness/post/apply.sh
 #
-# Without SERIES (or with SERIES=all), that is the whole stack. The branch is called as
-# the series, or ptlock-stack, and starts at DIR's HEAD. DIR's files, index and current
-# branch stay as they are: the commits are made in build/base.git, and only their objects
-# and the new ref go to DIR.
-# Exit code: 0, or 1 with one line (patch, file, hunk) and no branch made.
+# Without SERIES (or with SERIES=all), that is the whole stack. The branch is called as the
+# series, or ptlock-stack, and starts at DIR's HEAD. DIR's files, index and current branch stay
+# as they are: the commits are made in build/base.git, only their objects and the new ref go
+# to DIR. Exit code: 0, or 1 with one line (patch, file, hunk) and no branch made.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -16,23 +15,17 @@ SERIES=${SERIES:-all}
 [ "$SERIES" != all ] || BRANCH=${BRANCH:-ptlock-stack}
 BRANCH=${BRANCH:-$SERIES}
 
-dgit()
-{
-	GIT_OPTIONAL_LOCKS=0 git -C "$LINUX" -c safe.directory='*' "$@"
-}
-
 check_input()
 {
 	read_stack
 	[ "$SERIES" = all ] || with_needs "$SERIES" >/dev/null
 	[ -n "${LINUX:-}" ] || die "say where: LINUX=DIR, a git tree of Linux"
-	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
-	LINUX=$(cd "$LINUX" && pwd -P)
-	[ "$(dgit rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ] ||
+	find_linux
+	[ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ] ||
 		die "LINUX=$LINUX: not the top of a git tree (for a plain directory use quilt with patches/SERIES)"
-	dgit check-ref-format --branch "$BRANCH" >/dev/null 2>&1 ||
+	linux_git check-ref-format --branch "$BRANCH" >/dev/null 2>&1 ||
 		die "BRANCH=$BRANCH: not a name for a branch"
-	! dgit rev-parse -q --verify "refs/heads/$BRANCH" >/dev/null ||
+	! linux_git rev-parse -q --verify "refs/heads/$BRANCH" >/dev/null ||
 		die "$LINUX has a branch $BRANCH already: delete it or give BRANCH=NAME"
 	identity "$LINUX" || identity "$ROOT" ||
 		die "no identity to commit with: git config user.name and user.email first"
@@ -43,14 +36,14 @@ check_input()
 check_input
 the_tree patches
 composed "$SERIES"
-[ "$(dgit rev-parse HEAD)" = "$BASE_REV" ] ||
+[ "$(linux_git rev-parse HEAD)" = "$BASE_REV" ] ||
 	die "HEAD of $LINUX moved while the series was composed: run again"
 {
 	printf '%s\n^%s\n' "$TIP_REV" "$BASE_REV" |
 		bgit pack-objects -q --revs --stdout |
-		dgit unpack-objects -q &&
-		dgit update-ref "refs/heads/$BRANCH" "$TIP_REV" ""
+		linux_git unpack-objects -q &&
+		linux_git update-ref "refs/heads/$BRANCH" "$TIP_REV" ""
 } >"$BUILD/apply.log" 2>&1 ||
 	die "cannot put branch $BRANCH into $LINUX: $(reason "$BUILD/apply.log")"
-note "branch $BRANCH in $LINUX has $(dgit rev-list --count "$BASE_REV..$TIP_REV") patches on $(dgit log -1 --format='%h (%s)' "$BASE_REV")"
+note "branch $BRANCH in $LINUX has $(linux_git rev-list --count "$BASE_REV..$TIP_REV") patches on $(linux_git log -1 --format='%h (%s)' "$BASE_REV")"
 note "to work on it: git -C $LINUX checkout $BRANCH"

@@ -16,7 +16,7 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 
-TREE=$(tree_dir)
+TREE=$TREE_DIR
 OUT=${OUT:-$BUILD/post}
 WORK=$BUILD/post.tmp
 

@@ -2,24 +2,22 @@
 # SPDX-License-Identifier: GPL-2.0
 # Get the kernel source that the stack goes on, as one commit in build/base.git.
 #
-# usage: harness/source/base.sh      prints the commit id on stdout
+# in:   BASE=7.3 (default), 7.2, …  Debian's linux-source package of that version, through
+#                      apt, which checks its signature; tag base/7.3
+#       LINUX=DIR      the user's own tree instead: the HEAD of a git tree, or a copy of a
+#                      directory; DIR is only read; tag base/linux
+#       BASE_FILE=FILE a linux-source .deb or a kernel tarball on disk, not the network
+#       SUITE=NAME     the Debian suite that has the package (trixie-backports)
+# out:  the commit id on stdout
+# exit: 0, or 1 with one line on stderr
 #
-# BASE=7.3 (default), 7.2, …  Debian's linux-source package of that version,
-#                through apt, which checks its signature; tag base/7.3
-# LINUX=DIR      the user's own tree instead: the HEAD of a git tree, or a copy
-#                of a directory; DIR is only read; tag base/linux
-# BASE_FILE=FILE a linux-source .deb or a kernel tarball of that version on disk, not
-#                the network
-# SUITE=NAME     the Debian suite that has the package (trixie-backports)
-#
-# A base that is there is not fetched again, whatever newer version Debian has:
-# remove build/base.git for that. Cut short, the next run goes on from what is
-# whole: the tag is made last. Exit code: 0, or 1 with one line on stderr.
+# A base that is there is not fetched again, whatever newer version Debian has: remove
+# build/base.git for that. Cut short, the next run goes on from what is whole: the tag is last.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/lib/apt.sh"
 
-TAG=refs/tags/base/$(base_name)
+TAG=refs/tags/base/$BASE_NAME
 LOG=$BUILD/base.log
 GIT_NEEDED=2.34		# for am --empty
 
@@ -49,23 +47,18 @@ fail()
 	die "$1: ${why:-$(reason "$LOG")}"
 }
 
-# importing WHAT: what can be said before.
-importing()
+# import WHAT ORIGIN VERSION COMMAND...: the tar that the command prints, into a temporary ref,
+# which becomes the base once the whole pipe is known to have succeeded.
+import()
 {
 	need_space 2500 "importing the kernel source"
 	say base "importing $1 (a minute)"
-	: >"$LOG"
-}
-
-# import ORIGIN [VERSION] <TAR: into a temporary ref; publish makes it the base,
-# once the whole pipe is known to have succeeded.
-import()
-{
 	# What a killed import left behind.
 	rm -f "$BASE_GIT"/objects/pack/tmp_* "$BASE_GIT"/fast_import_crash_*
 	bgit update-ref -d refs/import/new
-	python3 "$HARNESS/source/tar2git.py" refs/import/new "$@" |
+	{ "${@:4}" | python3 "$HARNESS/source/tar2git.py" refs/import/new "$2" "$3" |
 		bgit -c fastimport.unpackLimit=0 fast-import --quiet --force --depth=0 >/dev/null
+	} 2>"$LOG" && publish
 }
 
 publish()
@@ -132,16 +125,8 @@ import_file()
 			fail "$1 is not a Debian package, remove it and run again"
 		origin="Debian linux-source-$BASE $version"
 	fi
-	importing "$origin"
-	unpack "$1" 2>>"$LOG" | import "$origin" "$BASE" 2>>"$LOG" ||
+	import "$origin" "$origin" "$BASE" unpack "$1" ||
 		fail "cannot import $1 (remove it if it is damaged)"
-	publish
-}
-
-# git on the user's tree: reads only, does not even refresh its index.
-linux_git()
-{
-	GIT_OPTIONAL_LOCKS=0 git -C "$LINUX" -c safe.directory='*' "$@"
 }
 
 fetch_linux_git()
@@ -178,16 +163,13 @@ import_linux_dir()
 		sort | sha256sum | cut -c-16)"
 	[ "$(bgit log -1 --format=%s "$TAG" 2>/dev/null | sed 's/.*(\(.*\))/\1/')" != "$origin" ] ||
 		return 0
-	importing "a copy of $LINUX"
-	tar -C "$LINUX" --exclude=./.git -cf - . 2>>"$LOG" |
-		import "$origin" 2>>"$LOG" || fail "cannot copy LINUX=$LINUX"
-	publish
+	import "a copy of $LINUX" "$origin" "" tar -C "$LINUX" --exclude=./.git -cf - . ||
+		fail "cannot copy LINUX=$LINUX"
 }
 
 get_linux()
 {
-	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
-	LINUX=$(cd "$LINUX" && pwd -P)
+	find_linux
 	[[ $LINUX/ != "$BUILD"/* ]] ||
 		die "LINUX=$LINUX: is a tree of this build directory, give another"
 	if [ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ]; then

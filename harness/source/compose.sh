@@ -18,8 +18,8 @@
 SOURCE=${COMPOSE_FROM:-$ROOT}
 PATCHES=$SOURCE/patches
 SERIES=${1:-${SERIES:-}}
-STAMP=$BUILD/compose-$(base_name)${SERIES:+-$SERIES}.stamp
-REF=refs/composed/${SERIES:-stack}/$(tree_branch)
+STAMP=$BUILD/compose-$BASE_NAME${SERIES:+-$SERIES}.stamp
+REF=refs/composed/${SERIES:-stack}/$TREE_BRANCH
 
 # parse_series NAME: adds to PATCH[i] (NAME/FILE) and ADDED[i] (one path a line).
 parse_series()

@@ -2,24 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # The way back: write the series and the added files from the commits of build/tree.
 #
-# usage: harness/source/refresh.sh
-#
-# A commit becomes patches/SERIES/NNNN-slug.patch: subject, body, "---" and the edits.
-# Files that it adds are copied to their path in this repository and named in
-# patches/SERIES/series. SERIES is what a line "Series: NAME" of its message says;
-# without one, that of its neighbours when both have the same (at either end, there is
-# but one). patches/stack and the cover letters are the author's. Patches and added
-# files that no commit has any more go away. The result is composed again and compared
-# before anything is stored, and nothing is written over that was edited in the
-# repository since the tree was composed, unless FORCE=1. The user's git settings do
-# not count.
-#
-# Exit code: 0, or 1 with one line on stderr and nothing changed.
+# A commit becomes patches/SERIES/NNNN-slug.patch: subject, body, "---" and the edits. Files
+# that it adds are copied to their path in this repository and named in patches/SERIES/series.
+# SERIES is what a line "Series: NAME" of its message says; without one, that of its neighbours
+# when both have the same (at either end, there is but one). patches/stack and the cover letters
+# are the author's. Patches and added files that no commit has any more go away. The result is
+# composed again and compared before anything is stored, and nothing is written over that was
+# edited in the repository since the tree was composed, unless FORCE=1. The user's git settings
+# do not count. Exit code: 0, or 1 with one line on stderr and nothing changed.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
-TREE=$BUILD/tree
-BRANCH=series
+TREE=$TREE_DIR
 OUT=$BUILD/refresh.tmp
 NEWROOT=$OUT/root
 
@@ -33,11 +27,11 @@ check_tree()
 {
 	local merge
 
-	[ "$(base_name)" = "$DEFAULT_BASE" ] ||
+	[ "$BASE_NAME" = "$DEFAULT_BASE" ] ||
 		die "patches/ are stored against $DEFAULT_BASE: run refresh without BASE and LINUX"
 	need_tree
-	[ "$(tgit symbolic-ref -q --short HEAD)" = "$BRANCH" ] ||
-		die "$TREE is not on branch $BRANCH (a rebase under way?): finish that first"
+	[ "$(tgit symbolic-ref -q --short HEAD)" = "$TREE_BRANCH" ] ||
+		die "$TREE is not on branch $TREE_BRANCH (a rebase under way?): finish that first"
 	[ -z "$(tgit status --porcelain | head -n 1)" ] ||
 		die "$TREE has uncommitted changes: commit or stash them first (git -C $TREE status)"
 	BASE_REV=$(bgit rev-parse -q --verify "refs/tags/base/$DEFAULT_BASE^{commit}") ||
@@ -148,15 +142,10 @@ patch()
 
 write_added()
 {
-	local path
-
-	for path in "${NEW[@]}"; do
-		mkdir -p "$NEWROOT/$(dirname "$path")"
-		tgit cat-file blob "$1:$path" >"$NEWROOT/$path" ||
-			die "cannot write in $OUT$(full && echo ': the disk is full')"
-		[[ $(tgit ls-tree "$1" -- "$path") != 100755* ]] ||
-			chmod +x "$NEWROOT/$path"
-	done
+	[ ${#NEW[@]} -eq 0 ] ||
+		tgit -c tar.umask=user --literal-pathspecs archive "$1" -- "${NEW[@]}" |
+			tar -xmC "$NEWROOT" ||
+		die "cannot write in $OUT$(full && echo ': the disk is full')"
 }
 
 # write_series NAME FIRST: its patches, its series file and its added files.
@@ -206,16 +195,16 @@ sums()
 # (as after a run that was cut short).
 check_stored()
 {
-	local path changed
+	local changed
 
-	{ bgit cat-file blob "refs/sums/$BRANCH" 2>/dev/null || true; } | sums >"$OUT/sums.old"
+	{ bgit cat-file blob "refs/sums/$TREE_BRANCH" 2>/dev/null || true; } | sums >"$OUT/sums.old"
 	(
 		cd "$ROOT"
-		cut -d' ' -f2 "$OUT/sums.old" "$OUT/sums.new"
-		find patches -name '*.patch' -o -name series
-	) | sort -u | while IFS= read -r path; do
-		[ ! -f "$ROOT/$path" ] || (cd "$ROOT" && sha256sum "$path")
-	done | sums >"$OUT/sums.now"
+		{
+			cut -d' ' -f2 "$OUT/sums.old" "$OUT/sums.new"
+			find patches -name '*.patch' -o -name series
+		} | sort -u | xargs -rd '\n' sha256sum 2>/dev/null || true
+	) | sums >"$OUT/sums.now"
 	changed=$(awk '
 		{ sum[FILENAME, $2] = $1; all[$2] }
 		END { for (path in all) {

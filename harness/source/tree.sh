@@ -4,36 +4,30 @@
 #
 # usage: harness/source/tree.sh [-f] [-q]     prints the tree's directory on stdout
 #
-# build/tree (build/tree-7.2 with BASE=7.2, build/tree-linux with LINUX=DIR) is
-# an ordinary git work tree on branch `series`, for working in. When patches/
-# changed, only the files that differ are rewritten, so that a build after it is
-# as small as can be. When nothing changed, the tree is left as it is, with all
-# work in it. Work that is in the tree only is never dropped: commits or edits
-# that `make refresh` did not store yet stop a change of the tree, unless -f or
-# FORCE=1; without a change, a line says that they are there, unless -q.
-# Exit code: 0, or 1 with one line on stderr and the tree as it was.
+# build/tree (build/tree-7.2 with BASE=7.2, build/tree-linux with LINUX=DIR) is an ordinary git
+# work tree on branch `series`, for working in. When patches/ changed, only the files that
+# differ are rewritten, so that a build after it is as small as can be. Work that is in the
+# tree only is never dropped: commits or edits that `make refresh` did not store yet stop a
+# change of the tree, unless -f or FORCE=1; without a change, a line says that they are there,
+# unless -q. Exit code: 0, or 1 with one line on stderr and the tree as it was.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
-TREE=$(tree_dir)
-BRANCH=$(tree_branch)
+TREE=$TREE_DIR
 LOG=$BUILD/base.log
 QUIET=
 
 # The first checkout writes every file; made beside its place, then moved.
 first_checkout()
 {
-	local new=$TREE.new
-
-	need_space 2500 "checking out the kernel tree"
 	say tree "checking out the kernel tree"
-	rm -rf "$new"
-	bgit worktree prune
-	at_exit rm -rf "$new"
-	bgit -c checkout.workers="$JOBS" worktree add -q -f -B "$BRANCH" "$new" \
-		"$TIP_REV" >"$LOG" 2>&1 || die "cannot check out the tree: $(reason "$LOG")"
+	rm -rf "$TREE.new"
+	at_exit rm -rf "$TREE.new"
+	walk_tree "$TIP_REV" "$TREE.new" >/dev/null
+	pgit -C "$TREE.new" checkout -q -B "$TREE_BRANCH" 2>"$LOG" ||
+		die "cannot check out the tree: $(reason "$LOG")"
 	checked_out "$TIP_REV" "$SUMS"
-	bgit worktree move "$new" "$TREE"
+	bgit worktree move "$TREE.new" "$TREE"
 }
 
 update()
@@ -53,7 +47,7 @@ update()
 		note "note: dropped work in $TREE, its last commit was $(tgit rev-parse --short=12 HEAD)"
 	fi
 	say tree "updating the files that differ"
-	tgit checkout -q -f -B "$BRANCH" "$TIP_REV" 2>"$LOG" ||
+	tgit checkout -q -f -B "$TREE_BRANCH" "$TIP_REV" 2>"$LOG" ||
 		die "cannot update $TREE: $(reason "$LOG")"
 	checked_out "$TIP_REV" "$SUMS"
 }
@@ -75,7 +69,7 @@ main()
 	lock tree
 	if [ ! -e "$TREE" ]; then
 		first_checkout
-	elif [ "$(bgit rev-parse -q --verify "refs/checkedout/$BRANCH")" != "$TIP_REV" ] || on FORCE; then
+	elif [ "$(bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH")" != "$TIP_REV" ] || on FORCE; then
 		update
 	else
 		checked_out "$TIP_REV" "$SUMS"
