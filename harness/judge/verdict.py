@@ -20,6 +20,7 @@ import io
 import re
 import signal
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator
@@ -76,6 +77,7 @@ class Section:
     lines: list[str] = field(default_factory=list)
     status: int | None = None
     timeout: bool = False
+    seconds: str = ""
 
 
 @dataclass
@@ -83,7 +85,7 @@ class Port:
     """The result port's log, taken apart."""
     suites: dict[str, Section] = field(default_factory=dict)
     selftests: dict[str, Section] = field(default_factory=dict)
-    tainted: str | None = None
+    tainted: str = ""
     success: bool = False
     complaints: list[str] = field(default_factory=list)
 
@@ -104,15 +106,16 @@ def read_port(text: str) -> Port:
             section.lines.append(line)
             continue
         verb, _, rest = line[len("guest: "):].partition(" ")
+        name, _, number = rest.rpartition(" ")
         port.success = False  # said last, or not said
         if verb == "kunit":
             section = port.suites[rest] = Section()
         elif verb == "selftest":
             section = port.selftests[rest] = Section()
-        elif verb == "exit":
-            name, _, status = rest.rpartition(" ")
-            if name in port.selftests and status.isdigit():
-                port.selftests[name].status = int(status)
+        elif verb == "exit" and name in port.selftests and number.isdigit():
+            port.selftests[name].status = int(number)
+        elif verb == "seconds" and name in port.selftests:
+            port.selftests[name].seconds = number
         elif verb == "timeout" and rest in port.selftests:
             port.selftests[rest].timeout = True
         elif verb == "tainted":
@@ -124,43 +127,38 @@ def read_port(text: str) -> Port:
     return port
 
 
-def known_races() -> list[tuple[str, str]]:
-    """Functions, what it is; see known-races.tsv."""
-    rows = [line.split("\t") for line in KNOWN_RACES.read_text().splitlines()
-            if line and not line.startswith("#")]
-    return [(row[0], row[1]) for row in rows[1:]]
-
-
 def known_race(line: str) -> str | None:
-    race = DATA_RACE.search(line)
-    return next((f"{race[1]}: {what}" for functions, what in known_races()
-                 if fnmatch.fnmatchcase(race[1], functions)), None) if race else None
+    """What it is, by the first line of known-races.tsv that has its functions."""
+    if not (race := DATA_RACE.search(line)):
+        return None
+    rows = (row.split("\t") for row in KNOWN_RACES.read_text().splitlines()
+            if "\t" in row and not row.startswith("#"))
+    return next((f"{race[1]}: {what}" for functions, what, *_ in rows
+                 if fnmatch.fnmatchcase(race[1], functions)), None)
 
 
 def check_console(text: str) -> Iterator[Check]:
-    due: dict[str, int] = {}
-    races: dict[str, int] = {}
+    due: Counter[str] = Counter()
+    races: Counter[str] = Counter()
     if not text.strip():
         yield Check("console", "empty", "fail", "the kernel printed nothing")
     for line in text.splitlines():
         if announced := ANNOUNCED.search(line):
-            due[announced[2]] = due.get(announced[2], 0) + int(announced[1])
+            due[announced[2]] += int(announced[1])
             continue
         name = complaint(line)
-        excuse = next((word for word, left in due.items()
-                       if left and name == "bad page" and BAD_TABLE.search(line)), None)
-        if excuse:
+        table = name == "bad page" and BAD_TABLE.search(line)
+        if table and (excuse := next(iter(+due), None)):
             due[excuse] -= 1
         elif race := known_race(line):
-            races[race] = races.get(race, 0) + 1
+            races[race] += 1
         elif name:
             yield Check("console", name, "fail", line.strip())
     for race, count in races.items():
         yield Check("console", "known race", "info", f"{count}x {race}")
-    for word, left in due.items():
-        if left:
-            yield Check("console", "announced", "fail",
-                        f"{left} lines '{word}' were announced and never came")
+    for word, left in (+due).items():
+        yield Check("console", "announced", "fail",
+                    f"{left} lines '{word}' were announced and never came")
 
 
 def complaint(line: str) -> str | None:
@@ -231,16 +229,13 @@ def check_proof(proof: list[str], checks: list[Check]) -> Iterator[Check]:
             shown = value == fact[3] if fact[2] == "=" else \
                 value.isdigit() and int(value) >= int(fact[3])
             found = f"{fact[1]}={value}"
-        yield Check("proof", item, "pass" if shown else "fail",
-                    "" if shown else found)
+        yield Check("proof", item, "pass" if shown else "fail", "" if shown else found)
 
 
 def total(lines: list[str]) -> int | None:
     """The last count of its results that a suite or a selftest gives."""
     said = [line for line in lines if re.match(r"\s*# Totals: ", line)]
-    if not said:
-        return None
-    return sum(int(n) for n in re.findall(r"\b(?!total)\w+:(\d+)", said[-1]))
+    return sum(map(int, re.findall(r"\b(?!total)\w+:(\d+)", said[-1]))) if said else None
 
 
 def why_failed(test: Any) -> str:
@@ -268,51 +263,42 @@ def check_port(kunit: Any, port: Port, expect: Expect) -> Iterator[Check]:
         if expect.by_exit:
             yield check_program(kunit, name, section)
             continue
-        if section.status is not None and section.status > 128:
-            yield Check("selftest", name, "fail",
-                        f"killed by signal {section.status - 128}")
+        status = section.status
+        if status is not None and status > 128:
+            yield Check("selftest", name, "fail", f"killed by signal {status - 128}")
         yield from check_ktap(kunit, "selftest", name, section.lines)
-        if section.status is None:
+        if status is None:
             yield Check("selftest", name, "fail", "it did not end")
-        elif 0 < section.status <= 128:
-            yield Check("selftest", name, "fail", f"exit status {section.status}")
-    yield check_taint(port.tainted)
+        elif 0 < status <= 128:
+            yield Check("selftest", name, "fail", f"exit status {status}")
+    bits = int(port.tainted) & ~TAINT_ALLOWED if port.tainted.isdigit() else None
+    said = "the guest did not say it" if bits is None else f"the kernel is tainted: {bits:#x}"
+    yield Check("guest", "taint", "fail", said) if bits != 0 else Check("guest", "taint", "pass")
     if not port.success:
         yield Check("guest", "success", "fail", "the guest did not say success")
 
 
 def check_program(kunit: Any, name: str, section: Section) -> Check:
     """Its exit status says how it went, 4 that it could not; KTAP may add a failure."""
-    status, ktap = section.status, re.compile(r"\s*(not )?ok \d")
+    status, ktap, bad = section.status, re.compile(r"\s*(not )?ok \d"), ""
     said = next((line.strip(" #\t") for line in reversed(section.lines)
                  if line.strip() and not ktap.match(line)), "")
     if section.timeout:
-        return Check("selftest", name, "fail", "timed out")
-    if status is None:
-        return Check("selftest", name, "fail", "it did not end")
-    if 128 < status < 128 + signal.NSIG:
-        return Check("selftest", name, "fail", f"killed by signal {status - 128}: "
-                     f"{signal.strsignal(status - 128)}")
-    if status not in (0, 4):
-        return Check("selftest", name, "fail", f"exit {status}: {said}")
-    if status == 0 and any(map(ktap.match, section.lines)):
-        for check in check_ktap(kunit, "selftest", name, section.lines):
-            if check.result == "fail":
-                return Check("selftest", name, "fail", f"{check.name}: {check.detail}")
-    return Check("selftest", name, "skip" if status else "pass", said)
+        bad = "timed out"
+    elif status is None:
+        bad = "it did not end"
+    elif 128 < status < 128 + signal.NSIG:
+        bad = f"killed by signal {status - 128}: {signal.strsignal(status - 128)}"
+    elif status not in (0, 4):
+        bad = f"exit {status}: {said}"
+    elif status == 0 and any(map(ktap.match, section.lines)):
+        bad = next((f"{c.name}: {c.detail}" for c in check_ktap(
+            kunit, "selftest", name, section.lines) if c.result == "fail"), "")
+    result = "fail" if bad else "skip" if status else "pass"
+    return Check("selftest", name, result, bad or said)
 
 
-def check_taint(tainted: str | None) -> Check:
-    if tainted is None or not tainted.isdigit():
-        return Check("guest", "taint", "fail", "the guest did not say it")
-    bits = int(tainted) & ~TAINT_ALLOWED
-    if bits:
-        return Check("guest", "taint", "fail", f"the kernel is tainted: {bits:#x}")
-    return Check("guest", "taint", "pass")
-
-
-def judge(kunit: Any, console: str, port: str, expect: Expect,
-          ended: str) -> list[Check]:
+def judge(kunit: Any, console: str, port: str, expect: Expect, ended: str) -> list[Check]:
     """All checks; the first that failed is the reason."""
     # A stack trace belongs to something, and what that is says more.
     checks = sorted(check_console(console), key=lambda c: c.name == "stack trace")
@@ -336,22 +322,19 @@ def summary(cell: str, checks: list[Check], logs: dict[str, Path],
     counts = ", ".join(f"{tests.count(result)} {word}" for result, word in (
         ("pass", "passed"), ("fail", "failed"), ("skip", "skipped")))
     bad = [c for c in checks if c.result == "fail"]
-    out = []
+    out = [f"PASS {cell}: {counts}"]
     if bad:
         log = "console" if bad[0].check == "console" else "port"
-        out.append(f"FAIL {cell}: {describe(bad[0])}: see {logs[log]}")
-        out += [f"  also: {describe(c)}" for c in bad[1:10]]
-        if len(bad) > 10:
-            out.append(f"  and {len(bad) - 10} more")
-        out.append(f"  {counts}")
-    else:
-        out.append(f"PASS {cell}: {counts}")
-    out += [f"  skipped: {c.name}: {c.detail}" for c in checks
-            if c.result == "skip"]
+        out = [f"FAIL {cell}: {describe(bad[0])}: see {logs[log]}",
+               *(f"  also: {describe(c)}" for c in bad[1:10]),
+               *[f"  and {len(bad) - 10} more"] * (len(bad) > 10), f"  {counts}"]
+    out += [f"  skipped: {c.name}: {c.detail}" for c in checks if c.result == "skip"]
     out += [f"  {c.detail}" for c in checks if c.check == "config"]
     out += [f"  known race: {c.detail}" for c in checks if c.name == "known race"]
-    if any(c.name == "end" for c in bad):
-        out += last_lines(logs, texts)
+    for name, text in texts.items() if any(c.name == "end" for c in bad) else ():
+        lines = text.splitlines()[-TAIL:]
+        out.append(f"  last {len(lines)} lines of {logs[name]}:")
+        out += [f"    {line}" for line in lines]
     return "\n".join(out)
 
 
@@ -363,17 +346,10 @@ def describe(check: Check) -> str:
     return f"{check.check} {check.name}: {check.detail}"
 
 
-def last_lines(logs: dict[str, Path], texts: dict[str, str]) -> list[str]:
-    out = []
-    for name, text in texts.items():
-        lines = text.splitlines()[-TAIL:]
-        out.append(f"  last {len(lines)} lines of {logs[name]}:")
-        out += [f"    {line}" for line in lines]
-    return out
-
-
 def load_kunit(folder: Path) -> Any:
-    """The parser of the tree, with what is needed of its printer."""
+    """The parser of the tree; ValueError if there is none."""
+    if not (folder / "kunit_parser.py").is_file():
+        raise ValueError(f"no kunit_parser.py in {folder}: run make tree")
     sys.dont_write_bytecode = True  # the tree is not ours to write to
     sys.path.insert(0, str(folder))
     import kunit_parser  # type: ignore[import-not-found]
@@ -411,15 +387,15 @@ def main(argv: list[str]) -> int:
                         help="tools/testing/kunit of a kernel tree")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
-    if not (args.kunit / "kunit_parser.py").is_file():
-        print(f"error: no kunit_parser.py in {args.kunit}: run make tree",
-              file=sys.stderr)
+    try:
+        kunit = load_kunit(args.kunit)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     logs = {"console": args.console, "port": args.port}
     texts = {name: read_log(path) for name, path in logs.items()}
-    checks = judge(load_kunit(args.kunit), texts["console"], texts["port"],
-                   Expect(args.suites, args.selftests, args.no_tests, args.proof, args.by_exit),
-                   args.ended)
+    expect = Expect(args.suites, args.selftests, args.no_tests, args.proof, args.by_exit)
+    checks = judge(kunit, texts["console"], texts["port"], expect, args.ended)
     if args.out:
         rows = ["\t".join((c.check, c.name, c.result, c.detail.replace("\t", " ")))
                 for c in checks]

@@ -77,8 +77,7 @@ class Row(NamedTuple):
 
 
 def ktap(kunit: Any, run: Run, text: list[str]) -> None:
-    """Every result line; those that the plan promised and that never came are
-    one line of ours."""
+    """Every result line; those that were planned and never came are one line of ours."""
     lines = [XFAIL.sub(r"\1 \2 # SKIP expected to fail", COLOUR.sub("", line))
              for line in text]
     if not any(re.match(r"\s*(not )?ok \d+", line) for line in lines):
@@ -97,8 +96,7 @@ def ktap(kunit: Any, run: Run, text: list[str]) -> None:
             missing += 1
             continue
         detail = {"skip": test.skip_reason, "fail": verdict.why_failed(test)}
-        run.put(VARIES.sub("…", re.sub(r"^#\s*", "", name)), state,
-                detail.get(state, ""))
+        run.put(VARIES.sub("…", re.sub(r"^#\s*", "", name)), state, detail.get(state, ""))
     if not run.timed_out:
         run.put(PLAN, "fail" if missing else "pass",
                 f"{missing} that were planned are missing" if missing else "")
@@ -108,8 +106,6 @@ def read_tests(kunit: Any, text: str) -> Round:
     """The tests of one boot, from what init said."""
     tests: Round = {}
     port = verdict.read_port(text)
-    timed_out = set(re.findall(r"^guest: timeout (\S+)$", text, re.M))
-    seconds = dict(re.findall(r"^guest: seconds (\S+) (\d+)$", text, re.M))
     for name in re.findall(r"^guest: missing (\S+)$", text, re.M):
         tests[f"kunit {name}"] = Run()
         tests[f"kunit {name}"].put("the suite", ABSENT, "not in this kernel")
@@ -117,19 +113,19 @@ def read_tests(kunit: Any, text: str) -> Round:
         run = tests[f"kunit {name}"] = Run()
         ktap(kunit, run, suite.lines)
     for name, section in port.selftests.items():
-        run = tests[name] = Run(timed_out=name in timed_out,
-                                seconds=seconds.get(name, ""))
+        run = tests[name] = Run(timed_out=section.timeout, seconds=section.seconds)
         ktap(kunit, run, section.lines)
-        run.put(END, *ending(section.status, run.timed_out, section.lines))
+        run.put(END, *ending(section))
     return tests
 
 
-def ending(status: int | None, timed_out: bool,
-           lines: list[str]) -> tuple[str, str]:
+def ending(section: verdict.Section) -> tuple[str, str]:
     """The state, and the line that is most likely to say why."""
-    said = [l for l in lines if l.strip() and not l.startswith(("# Totals", "# Planned"))]
+    status = section.status
+    said = [line for line in section.lines
+            if line.strip() and not line.startswith(("# Totals", "# Planned"))]
     last = f"the last line: {said[-1] if said else 'none'}"
-    if timed_out:
+    if section.timeout:
         return "timeout", f"killed after its time, {last}"
     if status is None:
         return "died", f"the guest ended in it, {last}"
@@ -175,32 +171,20 @@ def read_boot(kunit: Any, console: Path, port: Path) -> Round:
 def read_side(kunit: Any, logs: Path) -> list[Round]:
     """Every round; a test that two boots of one have is that of the first."""
     rounds: dict[int, Round] = {}
-    ports = sorted(logs.glob("*-*.port"),
-                   key=lambda p: [int(n) for n in p.stem.split("-")])
-    for port in ports:
+    for port in sorted(logs.glob("*-*.port"), key=lambda p: [*map(int, p.stem.split("-"))]):
         tests = rounds.setdefault(int(port.stem.split("-")[0]), {})
         for name, run in read_boot(kunit, port.with_suffix(".console"), port).items():
             tests.setdefault(name, run)
     return list(rounds.values())
 
 
-def is_complaint(line: str) -> bool:
-    return any(line.startswith(f"{name}: ") for name, _ in verdict.BAD_LINES)
-
-
 def state(rounds: list[Round], test: str, line: str) -> list[str]:
     """Of a line, in each round that has the test."""
-    out = []
-    for tests in rounds:
-        if not (run := tests.get(test)):
-            continue
-        if line in run.lines:
-            out.append(run.lines[line])
-        elif is_complaint(line):
-            out.append("pass")  # not made
-        else:
-            out.append("cut off" if run.timed_out else ABSENT)
-    return out or [ABSENT]
+    runs = [tests[test] for tests in rounds if test in tests]
+    if line.startswith(tuple(f"{name}: " for name, _ in verdict.BAD_LINES)):
+        return [run.lines.get(line, "pass") for run in runs] or [ABSENT]  # not made
+    return [run.lines.get(line, "cut off" if run.timed_out else ABSENT)
+            for run in runs] or [ABSENT]
 
 
 def judge(base: list[str], series: list[str]) -> str:
@@ -232,9 +216,8 @@ def compare(base: list[Round], series: list[Round], test: str) -> list[Row]:
 
 def idle(side: str, rounds: list[Round]) -> list[Row]:
     """A kernel that did not come to the tests: that is no result."""
-    if any(tests.keys() - {BOOT} for tests in rounds[:1]):
-        return []
-    return [Row(f"NOTHING RAN: {side}", [ABSENT], [ABSENT], "worse", f"see {side}.logs")]
+    return [] if any(tests.keys() - {BOOT} for tests in rounds[:1]) else [
+        Row(f"NOTHING RAN: {side}", [ABSENT], [ABSENT], "worse", f"see {side}.logs")]
 
 
 def tell(states: list[str]) -> str:
@@ -308,8 +291,6 @@ def main(argv: list[str]) -> int:
                   and r.cell in cells and r.inputs.get("tree") == what and r.figures]
             print(table(of), end="")
             return int(not of or any(r.result == "fail" for r in of))
-        if not (Path(what) / "kunit_parser.py").is_file():
-            raise ValueError(f"no kunit_parser.py in {what}: run make tree")
         kunit = verdict.load_kunit(Path(what))
         judge_cell(Path(where), *(read_side(kunit, Path(where) / f"{side}.logs")
                                   for side in ("base", "series")))
