@@ -9,8 +9,8 @@
 #                        the tree, the cell loaded, its fragments, the scripts, the FILEs
 #   record EXPERIMENT NAME RESULT DETAIL [--side SIDE] [--checks TSV] [--figures TSV]
 #                        writes it, after the run; not if the inputs changed meanwhile
-#   still_good EXPERIMENT NAME [SIDE]   is a pass of just these inputs there? The FILEs
-#                        are those of the last begin_record
+#   still_good EXPERIMENT NAME [SIDE]   is a pass of just these inputs there? Not with
+#                        AGAIN=1. The FILEs are those of the last begin_record
 #   recorded KEY EXPERIMENT NAME [SIDE]   what that record says of KEY
 #   drop_kernel          removes the build folder of the cell loaded
 #
@@ -86,37 +86,23 @@ begin_record()
 
 record()
 {
-	local experiment=$1 name=$2 result=$3 detail=$4 side='' args=() tool tools
+	local tools
 	local TREE_ID=${TREE_ID:-$(tree_id)}	# once, for both
 
-	shift 4
-	while [ $# -gt 0 ]; do
-		case $1 in
-		--side) side=$2 ;;
-		*) args+=("$1" "$2") ;;
-		esac
-		shift 2
-	done
 	if [ "$(input_key)" != "$INPUT_KEY" ]; then
-		note "$name: the tree or harness/ was changed while it ran: not recorded, run it again"
+		note "$2: the tree or harness/ was changed while it ran: not recorded, run it again"
 		return 0
 	fi
 	mapfile -t tools < <(tools)
-	for tool in "${tools[@]}"; do
-		args+=("in.$tool")
-	done
-	if [ -n "${CELL_cell:-}" ]; then
-		args+=(cell="$CELL_cell" in.accel="$(cat "$CELL_OUT/accel" 2>/dev/null || true)"
-			time.build="$(cat "$CELL_KOUT/.cold-seconds" 2>/dev/null || true)"
-			time.guest="$(cat "$CELL_OUT/seconds" 2>/dev/null || true)")
-	fi
-	"$HARNESS/judge/records.py" put "$RECORDS" experiment="$experiment" name="$name" \
-		side="$side" result="$result" detail="$detail" run="${RUN:-}" \
-		seconds=$((SECONDS - RECORD_BEGIN)) in.key="$INPUT_KEY" \
-		in.tree="$TREE_ID" \
+	[ -z "${CELL_cell:-}" ] ||
+		set -- "$@" cell="$CELL_cell" in.accel="$(cat "$CELL_OUT/accel" 2>/dev/null || true)" \
+			time.build="$(cat "$CELL_KOUT/.cold-seconds" 2>/dev/null || true)" \
+			time.guest="$(cat "$CELL_OUT/seconds" 2>/dev/null || true)"
+	"$HARNESS/judge/records.py" put "$RECORDS" experiment="$1" name="$2" result="$3" detail="$4" \
+		"${@:5}" "${tools[@]/#/in.}" run="${RUN:-}" seconds=$((SECONDS - RECORD_BEGIN)) \
+		in.key="$INPUT_KEY" in.tree="$TREE_ID" \
 		in.tip="$(pgit -C "${CELL_SRC:-$TREE_DIR}" log -1 --format=%h 2>/dev/null || true)" \
-		in.base="$(bgit log -1 --format=%s "refs/tags/base/$BASE_NAME" 2>/dev/null || true)" \
-		"${args[@]}"
+		in.base="$(bgit log -1 --format=%s "refs/tags/base/$BASE_NAME" 2>/dev/null || true)"
 }
 
 # record_file EXPERIMENT NAME [SIDE]: where that of the cell loaded is.
@@ -132,6 +118,7 @@ still_good()
 {
 	local tools
 
+	! on AGAIN || return
 	mapfile -t tools < <(tools)
 	"$HARNESS/judge/records.py" good "$(record_file "$@")" key="$(input_key)" "${tools[@]}"
 }

@@ -20,14 +20,14 @@ A record is the file build/records/EXPERIMENT/NAME[,CELL][,SIDE].json:
                 passed, in place of those
     figures     objects: what was measured
 
-usage: records.py put FOLDER KEY=VALUE... [--checks TSV] [--figures TSV]
+usage: records.py put FOLDER KEY=VALUE... [--side SIDE] [--checks TSV] [--figures TSV]
        records.py good FILE KEY=VALUE...   is it a pass, with these inputs?
        records.py get FILE KEY             what a record says of it
        records.py table FOLDER RUN[,KEPT...] CELL...   a table of the cells of that run,
                                           and of those kept from others
 
-An input is written in.NAME=VALUE, a time time.NAME=SECONDS. exit: 0; 1 no (good),
-or not every cell passed (table); 2 bad arguments.
+An input is written in.NAME=VALUE, a time time.NAME=SECONDS. exit: 0; 1 no (good), or not
+every cell passed (table); 2 bad arguments.
 """
 
 from __future__ import annotations
@@ -159,6 +159,8 @@ def put(folder: Path, args: list[str]) -> int:
             record.checks = [list(row.values()) for row in rows(path)] if path.is_file() else []
         elif arg == "--figures":
             record.figures = list(rows(Path(next(it))))
+        elif arg == "--side":
+            record.side = next(it)
         elif kind == "in" and name:
             record.inputs[name] = value
         elif kind == "time" and name:
@@ -175,25 +177,31 @@ def put(folder: Path, args: list[str]) -> int:
     return 0
 
 
-def good(path: Path, inputs: dict[str, str]) -> bool:
+def good(path: Path, args: list[str]) -> int:
     """Tools of another machine cannot be asked here; those of this one may be newer."""
+    inputs = dict(arg.split("=", 1) for arg in args)
     try:
         record = read(path)
     except (OSError, ValueError):
-        return False
+        return 1
     if record.host != os.uname().nodename:
         inputs = {"key": inputs.get("key", "")}
-    return record.result == "pass" and all(
-        record.inputs.get(key, "") == value for key, value in inputs.items())
+    same = all(record.inputs.get(key, "") == value for key, value in inputs.items())
+    return int(record.result != "pass" or not same)
 
 
-def table(folder: Path, run: str, cells: Iterable[str]) -> int:
+def get(path: Path, args: list[str]) -> int:
+    print(getattr(read(path), args[0]))
+    return 0
+
+
+def table(folder: Path, args: list[str]) -> int:
     """RUN is the run, and after commas the cells that were kept from others."""
-    name, *kept = run.split(",")
+    name, *kept = args[0].split(",")
     found = {record.name: record for record in load(folder, "cell")}
     bad = 0
     print("cell\tresult\tpassed\tfailed\tskipped\tbuild s\tguest s\thost")
-    for cell in cells:
+    for cell in args[1:]:
         record, row = found.get(cell), [cell, "not run"] + ["-"] * 6
         if record and (cell in kept or record.run == name):
             row = [cell, record.state(), *(str(record.count(r)) for r in RESULTS),
@@ -207,14 +215,7 @@ def table(folder: Path, run: str, cells: Iterable[str]) -> int:
 def main(argv: list[str]) -> int:
     try:
         verb, where, *args = argv
-        if verb == "good":
-            return int(not good(Path(where), dict(arg.split("=", 1) for arg in args)))
-        if verb == "get":
-            print(getattr(read(Path(where)), args[0]))
-            return 0
-        if verb == "table":
-            return table(Path(where), args[0], args[1:])
-        return {"put": put}[verb](Path(where), args)
+        return {"put": put, "good": good, "get": get, "table": table}[verb](Path(where), args)
     except (ValueError, LookupError, AttributeError, StopIteration, OSError) as error:
         print(f"error: {error or 'records.py put | good | get | table: see its head'}",
               file=sys.stderr)

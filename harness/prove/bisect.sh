@@ -47,7 +47,7 @@ step()
 	[[ " $BOOT " = *" $3 "* ]] || CELL_qemu=
 	TREE_ID=$(bgit rev-parse "$2^{tree}")
 	begin_record
-	if ! on AGAIN && still_good bisect "$1"; then
+	if still_good bisect "$1"; then
 		echo ok
 	elif ! "$HARNESS/guest/kernel.sh" "$3" >"$log" 2>&1; then
 		record bisect "$1" fail "it does not build"
@@ -87,7 +87,6 @@ bisect()
 }
 
 [ $# -eq 0 ] || die "bisect.sh takes no arguments, but SERIES=NAME, CELLS=\"…\", ALL=1, BOOT=\"…\" and AGAIN=1"
-on AGAIN || true
 ! on ALL || CELLS=$(all_cells | paste -sd' ')
 CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
 for name in $CELLS; do

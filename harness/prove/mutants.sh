@@ -142,7 +142,7 @@ mutant()
 	side mutant "$cell"
 	begin_record "${inputs[@]}"
 	SAID='' STATE=''
-	if ! on AGAIN && still_good mutant "$name"; then
+	if still_good mutant "$name"; then
 		SAID=$(recorded detail mutant "$name")
 	else
 		rm -rf "${OUT:?}/$name"
@@ -165,7 +165,6 @@ main()
 	local all i name
 
 	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\" and AGAIN=1"
-	on AGAIN || true
 	all=$(basename -s .patch -- "$MUTANTS_DIR"/*.patch | paste -sd' ')
 	read -ra NAMES <<<"${MUTANTS:-$all}"
 	for name in "${NAMES[@]}"; do

@@ -39,7 +39,6 @@ check_arguments()
 	local name program test cell lost
 
 	[ $# = 0 ] || die "windows.sh takes no arguments, but TESTS=\"…\" and DURATION=SECONDS"
-	on AGAIN || true
 	[[ $DURATION =~ ^([1-9]|1[0-9]|20)$ ]] ||
 		die "DURATION=$DURATION: it is a number of seconds, from 1 to 20"
 	[ -z "${MUTANT:-}" ] || [ -f "$MUTANT" ] || die "MUTANT=$MUTANT: no such patch"
@@ -117,7 +116,7 @@ one_side()
 	side "$1" "$5"
 	echo "$*" >"$LOGS/line"
 	begin_record "$LOGS/line" "$WINDOWS/$3.c" "$WINDOWS"/{repro.h,widen.patch}
-	if ! on AGAIN && still_good window "$4" "$1"; then
+	if still_good window "$4" "$1"; then
 		SAID=$(recorded detail window "$4" "$1")
 		return
 	fi

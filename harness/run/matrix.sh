@@ -40,7 +40,7 @@ plan()
 
 	for cell; do
 		load_cell "$cell"
-		if ! on AGAIN && still_good cell "$cell"; then
+		if still_good cell "$cell"; then
 			KEPT+="$cell "
 			continue
 		fi
