@@ -3,15 +3,15 @@
 # bench.sh: what the stack costs or saves: instructions an operation, and size.
 #
 # in:   CELLS="A B ..." of cells.ini (below: the default); A+debug-vm is A with
-#       CONFIG_DEBUG_VM; AGAIN=1 measures again what has a record of the same inputs
+#       CONFIG_DEBUG_VM; AGAIN=1: also what was measured before
 # out:  a record of each cell and side; build/bench/CELL.size: bloat-o-meter, base to
 #       series; a table on stdout
 # exit: 0 measured; 1 not, with one line that says why
 #
-# One CPU under -icount shift=0, where the guest's clock counts instructions: the
-# figures do not depend on this machine, nor on what else it does. Both kernels have
-# the configuration of [as bench] and harness/prove/bench/, which calls what userspace
-# does not reach alone. 10 minutes a cell the first time, 1 again.
+# One CPU under -icount shift=0, where the guest's clock counts instructions: the figures do not
+# depend on this machine, nor on what else it does. Both kernels have the configuration of [as
+# bench] and harness/prove/bench/, which calls what userspace does not reach alone. 10 minutes a
+# cell the first time, 1 again.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"

@@ -10,10 +10,9 @@
 # out:  a table; logs in build/bisect/, the records
 # exit: 0 only when everything built (and booted); one that fails does not stop the rest
 #
-# Each commit is checked out in build/bisect/tree, where only the files that differ
-# are rewritten, and each cell has a build folder of its own under build/bisect/,
-# so that a step rebuilds what the commit touches. Takes 10 minutes a cell the first
-# time.
+# All share a work tree, where only the files that differ are rewritten, and each cell has a
+# build folder of its own, so that a step rebuilds what the commit touches. Takes 10 minutes a
+# cell the first time.
 # shellcheck disable=SC2154 # load_cell sets CELL_*, read_stack STACK
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -27,13 +26,12 @@ COUNT=0 BAD=0
 # Cells that share a build are one and the same here, the first of them.
 all_cells()
 {
-	local cell seen=' '
+	local cell
 
 	for cell in $(cell_names); do
 		load_cell "$cell"
-		[[ $seen = *" $CELL_build "* ]] || echo "$cell"
-		seen+="$CELL_build "
-	done
+		echo "$CELL_build $cell"
+	done | awk '!seen[$1]++ { print $2 }'
 }
 
 # step NAME COMMIT CELL: prints ok, BUILD or BOOT (what failed).
@@ -89,11 +87,8 @@ bisect()
 [ $# -eq 0 ] || die "bisect.sh takes no arguments, but SERIES=NAME, CELLS=\"…\", ALL=1, BOOT=\"…\" and AGAIN=1"
 ! on ALL || CELLS=$(all_cells | paste -sd' ')
 CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
-for name in $CELLS; do
+for name in $CELLS $([ "$BOOT" = none ] || echo "$BOOT"); do
 	load_cell "$name"
-done
-for name in $BOOT; do
-	[ "$name" = none ] || load_cell "$name"
 done
 read_stack
 [ -z "${SERIES:-}" ] || with_needs "$SERIES" >/dev/null

@@ -2,15 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # model.sh: has spin check the model of page table retraction, and its variants.
 #
-# in:   model/checks.tsv, or MODELS="NAME NAME ..." of it; AGAIN=1 searches again what
-#       has a record of a pass of the same model
+# in:   model/checks.tsv, or MODELS="NAME NAME ..." of it; AGAIN=1: also what has passed
 # out:  a line a check: what it must give, what it gave, states and transitions searched,
 #       seconds; a record of each; build/model/NAME.trace, the counterexample; a last
 #       line "N checked, N wrong"
-# exit: 0 when each gave what it must; 1 otherwise
-#
-# A variant that must fail and holds is wrong, as is one that fails otherwise, and a
-# search that did not get to its end. One core, 6 minutes.
+# exit: 0 when each gave what it must; 1 otherwise: also when a variant that must fail holds,
+#       or fails otherwise, or a search did not get to its end. One core, 6 minutes
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/judge/record.sh"
@@ -22,10 +19,9 @@ SECONDS_EACH=120	# of CPU time
 DEPTH=10000	# a search that gets there is truncated
 TREE_ID=none	# the model is of no tree
 
-# search MUST MACRO...: runs spin in the current directory; pan.out is what it
-# said. Where there has to be a counterexample, the search is breadth first, which
-# finds the shortest; else depth first, which has to store less. Without -O, as the
-# compiler would take longer than the search.
+# search MUST MACRO...: runs spin in the current directory; pan.out is what it said. Where there
+# has to be a counterexample, the search is breadth first, which finds the shortest; else depth
+# first, which has to store less. Without -O: the compiler would take longer than the search.
 search()
 {
 	local options=()
@@ -42,9 +38,9 @@ search()
 		spin -t -p -T -k model.pml.trail "${@/#/-D}" model.pml >trail.out 2>&1
 }
 
-# readable: what each function did, in turn, from spin's replay of the trail. The
-# text comes before the statement that printed it, which names the process. A
-# deadlock ends with where everybody waits.
+# readable: what each function did, in turn, from spin's replay of the trail. The text comes
+# before the statement that printed it, which names the process. A deadlock ends with where
+# everybody waits.
 readable()
 {
 	awk '

@@ -2,21 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # mutants.sh: breaks the stack on purpose, and has the tests catch it.
 #
-# in:   harness/prove/mutants/*.patch, or MUTANTS="NAME NAME ..." of them; each names
-#       what it breaks (Breaks:), the cell to boot (Cell:) and the test that has to fail
-#       there (Killed-by:), and then comes the diff. The test is SUITE.CASE of KUnit,
-#       PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST for one of windows.sh.
-#       AGAIN=1: also those that were killed with the same inputs before
+# in:   mutants/*.patch, or MUTANTS="NAME NAME ..." of them; each names what it breaks
+#       (Breaks:), the cell to boot (Cell:) and the test that has to fail there (Killed-by:):
+#       SUITE.CASE of KUnit, PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST for one of
+#       windows.sh; then comes the diff. AGAIN=1: also those that were killed before
 # out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test
 #       said, and a last line "N killed, N survived"
 # exit: 0 when each was killed by the test that it names; 1 otherwise
 #
-# A mutant is only killed by a failed expectation of that test: a crash or a time-out
-# does not count. Nor does it matter what becomes of the guest once the test has said
-# it: a lock that is left held stops it dead, and nobody waits for that.
-#
-# All share a tree, and those of a cell a kernel: each rebuilds what it changes. 5
-# minutes for the first of a cell, then 10 s each; a header costs minutes.
+# A mutant is only killed by a failed expectation of that test: a crash or a time-out does not
+# count. Nor does it matter what becomes of the guest once the test has said it: a lock that is
+# left held stops it dead, and nobody waits for that. All share a tree, and those of a cell a
+# kernel: 5 minutes for the first of a cell, then 10 s each; a header costs minutes.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
@@ -133,7 +130,7 @@ in_windows()
 # mutant NAME: its line of the table, and its record.
 mutant()
 {
-	local name=$1 cell test result=killed inputs=("$MUTANTS_DIR/$1.patch")
+	local name=$1 cell test result inputs=("$MUTANTS_DIR/$1.patch")
 
 	cell=$(header "$name" Cell)
 	test=$(header "$name" Killed-by)
@@ -154,10 +151,12 @@ mutant()
 		record mutant "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \
 			"${SAID:-$test: ${STATE:-did not run}}"
 	fi
-	[ -n "$SAID" ] || result="SURVIVED (${STATE:-did not run}, see ${OUT#"$ROOT/"}/$name/)"
-	[ -z "$SAID" ] || KILLED=$((KILLED + 1))
+	result="SURVIVED (${STATE:-did not run}, see ${OUT#"$ROOT/"}/$name/)"
+	if [ -n "$SAID" ]; then
+		KILLED=$((KILLED + 1))
+		result=killed$'\n'"    $SAID"
+	fi
 	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$test" "$result"
-	[ -z "$SAID" ] || printf '    %s\n' "$SAID"
 }
 
 main()

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # load_cell, the_tree and composed set what is read
-# The kernel without the stack and the one with it, beside each other; sourced after
-# lib.sh by what compares the two.
+# The kernels without the stack and with it, beside each other; sourced after lib.sh.
 #
 #   SIDES        the folder of both: build/sides, unless it is set before
 #   make_sides [EDIT [SIDE...]]   after the_tree: the trees of base and series, or of those
@@ -35,8 +34,8 @@ make_sides()
 	done
 }
 
-# A cell as the matrix has it asks for what only the stack has: PARTIAL drops that on
-# base. A section that changes the kernel has seen to it.
+# A cell as the matrix has it asks for what only the stack has: PARTIAL drops that on base. A
+# section that changes the kernel has seen to it.
 side()
 {
 	unset KOUT PARTIAL

@@ -2,16 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # regress.sh: the kernel's own tests of mm, on base and series.
 #
-# in:   regress.tsv, or TESTS="NAME NAME ..." of it; CELLS="x86_64-debug arm64";
-#       RETRIES=3: how often what seems worse is run again, on both sides; AGAIN=1 runs
-#       what has a record of a pass of the same inputs, too
+# in:   regress.tsv, or TESTS="NAME NAME ..." of it; CELLS="x86_64-debug arm64"; RETRIES=3: how
+#       often what seems worse is run again, on both sides; AGAIN=1: also what has passed
 # out:  a record of each test and cell; build/regress/CELL/{base,series}.logs/; a table
 #       on stdout, its last line "N compared, N worse"
 # exit: 0 when nothing is worse; 1 when something is, or was not run at all
 #
-# Both kernels of a cell get the configuration of [as regress], the same tests (those of
-# the base) and command lines. A guest that dies in a test is booted again for those
-# after it.
+# Both kernels of a cell get the configuration of [as regress], the same tests (those of the
+# base) and command lines. A guest that dies in a test is booted again for those after it.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -22,8 +20,7 @@ SIDES=$BUILD/regress$(tree_suffix)
 LIST=$HARNESS/prove/regress.tsv
 read -ra CELLS <<<"${CELLS:-x86_64-debug arm64}"
 RETRIES=${RETRIES:-3}
-SUITES=(usercopy slub_test damon damon-operations damon-sysfs kasan kfence
-	lazy_mmu_mode)
+SUITES=(usercopy slub_test damon damon-operations damon-sysfs kasan kfence lazy_mmu_mode)
 export AS=regress
 
 # built_from: what the programs depend on; make sees only the .c files.
@@ -34,9 +31,8 @@ built_from()
 	cat "$HARNESS"/prove/regress/*.h "$HARNESS"/prove/regress/sys/*.h
 }
 
-# build_tests: the selftests of the base, static, by their own Makefile. Debian's cross
-# compilers have no libnuma and no libcap: harness/prove/regress has the few calls that
-# are used. One that does not build is left out, visibly.
+# build_tests: the selftests of the base, static, by their own Makefile. Debian's cross compilers
+# have no libnuma and no libcap: harness/prove/regress has the few calls that are used.
 build_tests()
 {
 	local bin=$OUT/bin lib
@@ -57,11 +53,6 @@ build_tests()
 	built_from >"$bin/.from"
 }
 
-todo()
-{
-	on AGAIN || ! still_good regress "$1"
-}
-
 # tests: the lines that init runs: test, seconds, command. What every boot has is none of
 # them: a blank one if it is to be done again.
 tests()
@@ -74,12 +65,12 @@ tests()
 		if [ ! -x "$OUT/bin/${command%% *}" ]; then
 			note "left out: $CELL_cell $name: no ${command%% *} was built (see $LOG)"
 			record regress "$name" skip "no ${command%% *} was built"
-		elif todo "$name"; then
+		elif ! still_good regress "$name"; then
 			echo "$name $seconds $command"
 		fi
 	done
 	for name in "(boot)" "${SUITES[@]/#/kunit }"; do
-		! todo "$name" || { echo ' ' && break; }
+		still_good regress "$name" || { echo ' ' && break; }
 	done
 }
 
@@ -114,8 +105,8 @@ boot()
 	done
 }
 
-# rounds CELL LINES: what seems worse is run again, on both sides, to tell it from what
-# is not the same every time. Complaints from the boot are looked at again with it.
+# rounds CELL LINES: what seems worse is run again, on both sides, to tell it from what is not
+# the same every time. Complaints from the boot are looked at again with it.
 rounds()
 {
 	local round worse lines=$2

@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # windows.sh: hits the windows in which a page table goes away, on base and series.
 #
-# in:   harness/prove/windows/: widen.patch, windows.tsv (or TESTS="TEST TEST ..." of it),
-#       the programs; DURATION=10, seconds until a test that does not fail ends;
-#       AGAIN=1: also what came out right before, with the same inputs; MUTANT=FILE, a
-#       patch that breaks the stack: then only that is booted, and has to lose what the
-#       base does
+# in:   windows/: widen.patch, windows.tsv (or TESTS="TEST TEST ..." of it), the programs;
+#       DURATION=10, seconds until a test that does not fail ends; AGAIN=1: also what came out
+#       right before; MUTANT=FILE, a patch that breaks the stack: then only that is booted,
+#       and has to lose what the base does
 # out:  build/windows/TEST/{base,series,mutant}/ (logs), a record of each but mutants; a
 #       table on stdout, its last line "N windows, N not hit, N wrong"
 # exit: 0 when each window was hit on both sides, each test lost on the base what it
 #       should, and nothing on the series; 1 otherwise
 #
-# A window is hit when what is in the page table, or in the pmd that refers to it, was
-# seen to change while a thread was in it: see widen.patch. Each test has a guest of
-# its own, since the base may not survive it.
+# A window is hit when what is in the page table, or in the pmd that refers to it, was seen to
+# change while a thread was in it: see widen.patch. Each test has a guest of its own, since the
+# base may not survive it.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -86,18 +85,16 @@ make_guest()
 # there is to say), and SAID, all of it in a line.
 outcome()
 {
-	local file said=
+	local said=
 
 	RESULT="FAILED, see ${LOGS#"$ROOT/"}/"
 	! "$HARNESS/guest/boot.sh" "$2" >"$LOGS/verdict.log" 2>&1 || RESULT=held
-	for file in console port; do
-		cp "$CELL_OUT/$file.log" "$LOGS/" ||
-			die "$TEST: the guest left no $file.log: see $LOGS/verdict.log"
-	done
+	cp "$CELL_OUT"/{console,port}.log "$LOGS/" ||
+		die "$TEST: the guest did not start: see $LOGS/verdict.log"
 	[ "$RESULT" = held ] || [ "$3" = - ] ||
 		! said=$(grep -ahm1 -E -- "$3" "$LOGS"/{port,console}.log) || RESULT=lost
-	HITS=$(sed -nE "s/.*window $1: ([0-9]+) hits.*/\1/p" \
-		"$LOGS"/{port,console}.log | sort -n | tail -n1)
+	HITS=$(sed -nE "s/.*window $1: ([0-9]+) hits.*/\1/p" "$LOGS"/{port,console}.log |
+		sort -n | tail -n1)
 	HITS=${HITS:-0}
 	said=${said%%$'\n'*} said=${said#"# "}
 	SAID="$RESULT, $HITS hits${said:+: ${said//[$'\t\r']/ }}"
