@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # boot.sh CELL: boots one cell in QEMU and judges what came out.
 #
-# in:   the kernel (KOUT=DIR for another), build/cells/CELL/{initramfs.cpio,
-#       disk.img}; ACCEL=auto|tcg|kvm
-# out:  build/cells/CELL/{console.log,port.log,qemu.log}, result.tsv
-#       (see verdict.py), seconds
+# in:   the kernel (KOUT=DIR for another), build/cells/CELL/{initramfs.cpio,disk.img}; ACCEL
+# out:  build/cells/CELL/{console.log,port.log,qemu.log}, seconds, result.tsv (see verdict.py)
 # exit: that of verdict.py: 0 when everything ran and passed
 #
 # The guest is killed at the cell's time-out, and with this script.
@@ -25,8 +23,7 @@ QEMU+=(-serial "file:$CELL_OUT/console.log"
 	-chardev "file,id=result,path=$CELL_OUT/port.log"
 	-device virtserialport,chardev=result,name=result)
 
-# timeout(1) makes a process group of its own, so Ctrl-C does not reach it: it
-# is told by us, and passes it on.
+# timeout(1) makes a process group of its own, so Ctrl-C does not reach it: it is told by us.
 run_guest()
 {
 	local status=0 pid

@@ -7,8 +7,8 @@
 #       in .cold-seconds how long it took when there was nothing built before
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
-# With nothing changed, make is not called: the stamp file is as old as the beginning of
-# the last good build, and no file that a kernel is built from may be younger.
+# With nothing changed, make is not called: the stamp file is as old as the beginning of the
+# last good build, and no file that a kernel is built from may be younger.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -19,16 +19,15 @@ load_cell "$1"
 [ -f "$CELL_SRC/Makefile" ] || die "no kernel tree in $CELL_SRC: run make tree"
 need "${CELL_cross}gcc" "${CELL_packages%% *}"
 
-# Nothing may be written into the source, and a build is to be the same every
-# time, so that ccache can answer: also for the same kernel elsewhere, provided that
-# source and build folder are to each other as tree is to kernel/BUILD.
+# Nothing may be written into the source, and a build is to be the same every time, so that
+# ccache can answer: also for the same kernel elsewhere, provided that source and build folder
+# are to each other as tree is to kernel/BUILD.
 export PYTHONDONTWRITEBYTECODE=1 CCACHE_SLOPPINESS=time_macros
 export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1
 export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970'
 export KBUILD_BUILD_USER=ptlock KBUILD_BUILD_HOST=ptlock
 
-KMAKE=(make -C "$CELL_SRC" O="$CELL_KOUT" ARCH="$CELL_arch"
-	CROSS_COMPILE="$CELL_cross")
+KMAKE=(make -C "$CELL_SRC" O="$CELL_KOUT" ARCH="$CELL_arch" CROSS_COMPILE="$CELL_cross")
 ! command -v ccache >/dev/null || KMAKE+=(CC="ccache ${CELL_cross}gcc")
 LOG=$CELL_KOUT/build.log
 
@@ -70,14 +69,6 @@ run_make()
 	die "$CELL_cell: make $* failed: see $LOG"
 }
 
-# With PARTIAL=1, an option that no Kconfig of the tree's mm has is one of a patch
-# to come.
-not_there_yet()
-{
-	on PARTIAL &&
-		! grep -qsx "config ${1#CONFIG_}" "$CELL_SRC"/mm/Kconfig*
-}
-
 # What the fragments ask for, one line an option: the last of them has its way.
 wanted()
 {
@@ -97,9 +88,9 @@ check_config()
 
 	while IFS=$'\t' read -r file name line; do
 		grep -qx -- "$line" "$CELL_KOUT/.config" && continue
-		! not_there_yet "$name" || continue
-		[ "${line:0:1}" != '#' ] ||
-			grep -q "^$name=" "$CELL_KOUT/.config" || continue
+		# An option that no Kconfig of the tree's mm has is one of a patch to come.
+		! on PARTIAL || grep -qsx "config ${name#CONFIG_}" "$CELL_SRC"/mm/Kconfig* || continue
+		[ "${line:0:1}" != '#' ] || grep -q "^$name=" "$CELL_KOUT/.config" || continue
 		die "$CELL_cell: wanted '$line' (harness/guest/config/${file##*/}), got '$(
 			grep -E "^(# )?${name}[= ]" "$CELL_KOUT/.config" ||
 				echo "no $name at all")'"
@@ -128,13 +119,11 @@ lock_kernel
 mkdir -p "$CELL_KOUT" || die "cannot create $CELL_KOUT"
 STAMP=$CELL_KOUT/.stamp
 inputs >"$CELL_KOUT/.inputs.new"
-same=
-if cmp -s "$CELL_KOUT/.inputs.new" "$CELL_KOUT/.inputs"; then
-	same=1
-	if [ -f "$STAMP" ] && ! changed "$STAMP" "$CELL_SRC" "${IN_KERNEL[@]}"; then
-		say kernel "$CELL_cell: up to date"
-		exit 0
-	fi
+same=1
+cmp -s "$CELL_KOUT/.inputs.new" "$CELL_KOUT/.inputs" || same=
+if [ -n "$same" ] && [ -f "$STAMP" ] && ! changed "$STAMP" "$CELL_SRC" "${IN_KERNEL[@]}"; then
+	say kernel "$CELL_cell: up to date"
+	exit 0
 fi
 rm -f "$STAMP"
 cold=1

@@ -6,10 +6,9 @@
 # out:  the answer in build/kvm-probe, good until the next boot of the host
 # exit: 0 it can; 1 it cannot
 #
-# Opening /dev/kvm proves nothing, nor does making a VM, nor even running a few
-# instructions in it: there are machines where all of that works, and a kernel
-# then hangs for ever. So the kernel is booted, with no root file system: it is
-# to get as far as missing that, within seconds.
+# Opening /dev/kvm proves nothing, nor does making a VM, nor even running a few instructions in
+# it: there are machines where all of that works, and a kernel then hangs for ever. So it is
+# booted, with no root file system, and is to get as far as missing that, within seconds.
 
 . "$(dirname "$0")/../lib/lib.sh"
 

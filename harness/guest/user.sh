@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # user.sh CELL: builds what runs in the guest of one cell.
 #
-# in:   harness/guest/init.c, tools/testing/selftests/mm of the tree (TREE=DIR for
-#       another), its uapi headers; the cell's lists of suites and selftests, of
-#       which those that the kernel does not have are in harness/guest/user
-# out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run
-#       build/cells/CELL/disk.img: an empty ext4, when there are selftests; swap.img,
-#       for the one of them that swaps
+# in:   harness/guest/init.c, tools/testing/selftests/mm of the tree (TREE=DIR for another), its
+#       uapi headers; the cell's lists of suites and selftests; harness/guest/user, for those
+#       that the kernel does not have
+# out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run; disk.img: an empty
+#       ext4, when there are selftests; swap.img, for the one of them that swaps
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
 # All of it is static, so that neither a loader nor a libc has to come along.
@@ -45,8 +44,8 @@ shared_sources()
 	sed -nE "s|^\\\$\\(OUTPUT\\)/$1: (.*\.c)$|\\1|p" "$MM/Makefile"
 }
 
-# As the selftests' Makefile has it, for one test, and where it does it: the
-# names of the files are in what a failed test says.
+# As the selftests' Makefile has it, for one test, and where it does it: the names of the files
+# are in what a failed test says.
 # shellcheck disable=SC2046 # names of files in the tree
 build_selftest()
 {

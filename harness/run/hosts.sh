@@ -7,11 +7,11 @@
 #                        as this machine, TREE_ID, into HOSTS_READY
 #   HOST_OPTIONS         what GNU parallel needs to use them
 #
-# FILE is as parallel --sshloginfile has it: a line a host, [user@]name, `#` for
-# comments. ssh must get in without a question; a host needs Debian, rsync, perl,
-# and root or sudo without a password for what else is to be installed. Everything
-# is in ptlock-matrix/ in the home there: files as they are here, committed or not,
-# and build/, which stays for the next time. PARALLEL_SSH is another ssh command.
+# FILE is as parallel --sshloginfile has it: a line a host, [user@]name, `#` for comments. ssh
+# must get in without a question; a host needs Debian, rsync, perl, and root or sudo without a
+# password for what else is to be installed. Everything is in ptlock-matrix/ in the home there:
+# files as they are here, committed or not, and build/, which stays for the next time.
+# PARALLEL_SSH is another ssh command.
 
 HOST_DIR=ptlock-matrix
 HOSTS_OUT=$BUILD/hosts
@@ -53,12 +53,6 @@ base_file()
 	echo "build/hosts/${file##*/}"
 }
 
-pack_files()
-{
-	put "$HOSTS_OUT/files.tar" tar -C "$ROOT" --sort=name --owner=0 --group=0 \
-		--exclude=./build --exclude=./.git --exclude=__pycache__ -cf - .
-}
-
 # host_setup BASE_FILE: the shell command that a host runs, in HOST_DIR; it prints
 # the content of the tree that it comes to. Files that are gone here go there, too.
 host_setup()
@@ -77,12 +71,13 @@ host_setup()
 
 prepare_hosts()
 {
-	local base files host all
+	local base files host all why
 
 	need ssh openssh-client
 	need rsync rsync
 	mkdir -p "$HOSTS_OUT"
-	pack_files
+	put "$HOSTS_OUT/files.tar" tar -C "$ROOT" --sort=name --owner=0 --group=0 \
+		--exclude=./build --exclude=./.git --exclude=__pycache__ -cf - .
 	base=$(base_file)
 	files=(--basefile build/hosts/files.tar ${base:+--basefile "$base"})
 	say matrix "the hosts of $1 get the files, and compose the tree"
@@ -93,17 +88,11 @@ prepare_hosts()
 		put "$HOSTS_READY"
 	mapfile -t all < <(sed -E 's/^[[:space:]]+|[[:space:]]+$//g; /^(#|$)/d; s,^[0-9]+/,,' "$1")
 	for host in "${all[@]}"; do
-		grep -qxF -- "$host" "$HOSTS_READY" ||
-			note "$host is left out: $(why_not "$host")"
+		! grep -qxF -- "$host" "$HOSTS_READY" || continue
+		why="it cannot be reached, or be prepared"
+		! grep -qF -- "$host"$'\t' "$HOSTS_OUT/trees" ||
+			why="it has another base: remove $HOST_DIR/build/base.git there"
+		note "$host is left out: $why"
 	done
 	[ -s "$HOSTS_READY" ] || die "HOSTS=$1: no host can be used, see above"
-}
-
-why_not()
-{
-	if grep -qF -- "$1"$'\t' "$HOSTS_OUT/trees"; then
-		echo "it has another base: remove $HOST_DIR/build/base.git there"
-	else
-		echo "it cannot be reached, or be prepared"
-	fi
 }

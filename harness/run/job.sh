@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # job.sh CELL,CELL...: the cells of one build, one after the other.
 #
-# in:   from matrix.sh, which has it run here or on a host: RUN=ID the run that it
-#       is part of, STEP=N/M how far that has come, KEEP=0 to drop the kernel when
-#       all of the cells passed, RETURN=DIR to get a copy of the
+# in:   from matrix.sh, here or on a host: RUN=ID its run, STEP=N/M how far that has come,
+#       KEEP=0 drops the kernel when all of the cells passed, RETURN=DIR gets a copy of the
 #       results in DIR/cells and DIR/records
 # out:  build/cells/CELL/: what cell.sh leaves, job.log
 # exit: 0 each cell has its verdict, pass or fail; other than 0: one has none, which
