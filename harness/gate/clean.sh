@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # clean.sh [all]: removes what was generated.
 #
-# in:   nothing: everything but the base and the trees to work in; all: those as well
+# in:   nothing: everything but the base and the trees to work in; all: those as well;
+#       FORCE=1: the trees whatever there is in them
 # out:  less of build/; on stdout what went, and how much it was
 # exit: 0; 1 when something runs there, or a tree has work that patches/ does not have,
 #       or git cannot tell
-#
-# FORCE=1 removes the trees whatever there is in them.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -41,8 +40,7 @@ no_work_in()
 	need_tree
 	work=$(tgit status --porcelain) || die "git cannot tell what was changed in $1"
 	[ -z "$work" ] || keep "$1 has uncommitted changes" "commit and make refresh"
-	! rebasing ||
-		keep "$1 is in the middle of a rebase, with commits" "finish it"
+	! rebasing || keep "$1 is in the middle of a rebase, with commits" "finish it"
 	work=$(tgit log -1 --format=%h HEAD "${STORED[@]}" --branches) || die "git cannot read the commits of $1"
 	[ -z "$work" ] || keep "HEAD of $1 has commits ($work)" "cherry-pick them to the branch series and make refresh"
 }

@@ -22,18 +22,17 @@ declare -A REV=()
 # run CHECK: the function of that name; it passes when it is silent and succeeds.
 run()
 {
-	local file=$OUT/$1 start=$SECONDS detail
+	local file=$OUT/$1 start=$SECONDS result=pass detail='' line
 
 	say lint "$1"
 	if ("$1") >"$file.log" 2>&1 && [ ! -s "$file.log" ]; then
-		printf '%sok   %s (%d s)\n' "$CLEAR" "$1" $((SECONDS - start)) >"$file.line"
-		printf '%s\tpass\t\n' "$1" >"$file.tsv"
+		line="ok   $1 ($((SECONDS - start)) s)"
 	else
 		detail=$(sed '/^$/d' "$file.log" | head -n 1 | tr '\t' ' ' | cut -c-200)
-		printf '%sFAIL %s: %s (%d lines in %s)\n' "$CLEAR" "$1" "$detail" \
-			"$(wc -l <"$file.log")" "$file.log" >"$file.line"
-		printf '%s\tfail\t%s\n' "$1" "$detail" >"$file.tsv"
+		line="FAIL $1: $detail ($(wc -l <"$file.log") lines in $file.log)" result=fail
 	fi
+	echo "$CLEAR$line" >"$file.line"
+	printf '%s\t%s\t%s\n' "$1" "$result" "$detail" >"$file.tsv"
 }
 
 # check NAME: beside others, at most JOBS at a time.
@@ -67,8 +66,7 @@ summary()
 	[ "$failed" = 0 ]
 }
 
-# touched PATTERN: the files that the stack touches; repo_files PATTERN: those of this
-# repository, which is the current folder.
+# touched PATTERN: the files that the stack touches; repo_files: of this repository, here.
 touched()
 {
 	tgit diff --name-only --no-renames --diff-filter=d "${REV[base]}" "${REV[tip]}" | grep -E "$1" || true
@@ -100,8 +98,7 @@ mail_series()
 	[ -d "$OUT/series" ]
 }
 
-# quilt pushes each series as it is on what it needs. It wants at least one edit in each
-# patch.
+# quilt pushes each series as it is on what it needs; it wants an edit in each patch.
 quilt_push()
 {
 	local name files log=$OUT/quilt.out
@@ -112,7 +109,8 @@ quilt_push()
 		composed "$name"
 		rm -rf "$OUT/quilt"
 		mkdir "$OUT/quilt"
-		mapfile -t files < <(bgit diff --name-only --no-renames --diff-filter=a "$START_REV" "$TIP_REV")
+		mapfile -t files < <(
+			bgit diff --name-only --no-renames --diff-filter=a "$START_REV" "$TIP_REV")
 		[ ${#files[@]} -eq 0 ] ||
 			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
 		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$name quilt --quiltrc - push -a) >"$log" 2>&1 ||
@@ -134,11 +132,10 @@ series_size()
 	done
 }
 
-# Commit ids of the kernel's history are not in an imported base, so checkpatch
-# cannot look them up: UNKNOWN_COMMIT_ID says nothing here. Stored patches have no sign-off.
-# FILE_PATH_CHANGES only asks whether MAINTAINERS knows the new files, which the
-# check "maintainers" answers. UNCOMMENTED_DEFINITION wants a comment at each lock,
-# but takes every "spinlock_t *" for one. DEPRECATED_API is about kmap(), which is
+# Stored patches have no sign-off. FILE_PATH_CHANGES only asks whether MAINTAINERS knows the new
+# files, which the check "maintainers" answers. Commit ids of the kernel's history are not in an
+# imported base, so UNKNOWN_COMMIT_ID says nothing. UNCOMMENTED_DEFINITION wants a comment at
+# each lock, but takes every "spinlock_t *" for one. DEPRECATED_API is about kmap(), which is
 # what it takes to have a page mapped in PKMAP.
 checkpatch()
 {
@@ -152,8 +149,7 @@ checkpatch()
 		sort -V || true
 }
 
-# Each mutant applies to the stack, widened if windows.sh boots it, and names a cell and
-# a test that exist.
+# Each mutant applies to the stack, widened if windows.sh boots it, and names a cell and a test.
 mutants()
 {
 	local file name field test cells index widened=$OUT/widened.index plain=$OUT/mutants.index
@@ -262,8 +258,8 @@ spdx()
 		END { for (file in without) print file ": no SPDX line" }'
 }
 
-# Paths and names of the machine it was written on. Short ones say nothing; a path
-# counts only where it starts, as one below a variable is none of ours.
+# Paths and names of the machine it was written on. Short ones say nothing; a path counts only
+# where it starts, as one below a variable is none of ours.
 machine_names()
 {
 	local word
@@ -276,8 +272,8 @@ machine_names()
 	return 0
 }
 
-# sparse 0.6.4 does not know __typeof_unqual__, and kbuild leaves out a checker
-# that does not. One kernel build directory for the touched files, base first.
+# sparse 0.6.4 does not know __typeof_unqual__, and kbuild leaves out a checker that does not.
+# One kernel build directory for the touched files, base first.
 compile()
 {
 	local rev objects walk config=$BUILD/kernel/x86_64/.config kernel=$OUT/kernel
@@ -300,8 +296,8 @@ compile()
 	added_lines "$OUT/compile.base" "$OUT/compile.tip"
 }
 
-# One semantic patch on the files of the current folder, as `make coccicheck
-# MODE=report` runs it; says on fd 3 that it ran.
+# One semantic patch on the files here, as `make coccicheck MODE=report` runs it; says on fd 3
+# that it ran.
 cocci_one()
 {
 	# shellcheck disable=SC2046,SC2014 # a list of words, for all files
@@ -310,8 +306,8 @@ cocci_one()
 		2>/dev/null && echo "${1##*/}" >&3
 }
 
-# Not userspace: it does not have the helpers that are recommended there. A few semantic
-# patches need what is not installed; most must have run.
+# Not userspace: it does not have the helpers that are recommended there. A few semantic patches
+# need what is not installed; most must have run.
 coccicheck()
 {
 	local rev

@@ -1,14 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# test.sh: the tests of harness/, the checks of lint.sh, cells of the stack, and a
-# handful of mutants.
+# test.sh: the tests of harness/, the checks of lint.sh, cells of the stack, a few mutants.
 #
-# in:   CELLS="A B" for other cells than x86_64, arm64 and arm-lpae-highpte; of the
-#       mutants, only those of these cells are run; LINT_SLOW=1: see lint.sh
+# in:   CELLS="A B" for other cells than x86_64, arm64 and arm-lpae-highpte, and only their
+#       mutants; LINT_SLOW=1: see lint.sh
 # out:  what went on; the last line is "N passed, N failed"; build/unit/, build/lint/
-# exit: 0 nothing failed and something passed; 1 otherwise
-#
-# One that fails does not keep the others from running.
+# exit: 0 nothing failed and something passed; 1 otherwise, when the rest has run as well
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -54,9 +51,8 @@ unit_tests()
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	find "$ROOT/tests" -name 'test_*.py' -printf '%s\t%p\0' | sort -zrn | cut -zf2 |
 		xargs -0r -n 1 -P "$JOBS" bash -c 'unit "$1"' _
-	awk '$2 { print FILENAME }' "$UNIT"/*.counts | while IFS= read -r file; do
-		cat "${file%.counts}.log"
-	done
+	awk '$2 { sub(/counts$/, "log", FILENAME); print FILENAME }' "$UNIT"/*.counts |
+		xargs -rd '\n' cat
 	read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$UNIT"/*.counts)
 	add "tests of harness/" $((passed == 0)) "$passed" "$failed"
 }
