@@ -72,8 +72,7 @@ class Retraction(NamedTuple):
 
 
 def pairs(records: list[Record]) -> list[Line]:
-    """Every figure of both sides. One that was measured when the other side was not
-    yet, or no longer, of these inputs is none of a pair."""
+    """Every figure of both sides, where they were measured with the same inputs."""
     base, series = ({r.name: r for r in records if r.experiment == "bench"
                      and r.result == "pass" and r.side == side} for side in ("base", "series"))
     lines = []
@@ -174,7 +173,7 @@ def figures(port: Path, vmlinux: Path) -> str:
     return "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str]) -> None:
     try:
         if argv[0] == "figures":
             print(figures(Path(argv[1]), Path(argv[2])), end="")
@@ -183,10 +182,8 @@ def main(argv: list[str]) -> int:
         else:
             print(table(load(Path(argv[1])), argv[2:]), end="")
     except (ValueError, IndexError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -87,13 +87,10 @@ download()
 	say base "reading the package list of $SUITE"
 	apt-get "${APT_OPTIONS[@]}" update --error-on=any >"$LOG" 2>&1 </dev/null ||
 		fail "cannot read Debian's package list of $SUITE (no network?)"
-	known=$(apt-cache "${APT_OPTIONS[@]}" search --names-only \
-		'^linux-source-[0-9.]+$' 2>>"$LOG" |
+	known=$(apt-cache "${APT_OPTIONS[@]}" search --names-only '^linux-source-[0-9.]+$' 2>>"$LOG" |
 		sed 's/^linux-source-\([0-9.]*\) .*/\1/' | sort -V | xargs)
-	case " $known " in
-	*" $BASE "*) ;;
-	*) die "Debian's $SUITE has no linux-source-$BASE: BASE can be ${known:-nothing there}" ;;
-	esac
+	[[ " $known " = *" $BASE "* ]] ||
+		die "Debian's $SUITE has no linux-source-$BASE: BASE can be ${known:-nothing there}"
 	need_space 400 "downloading $package"
 	say base "downloading $package (about 160 MiB)"
 	# Here apt itself takes up a file that was cut short.

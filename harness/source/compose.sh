@@ -3,13 +3,11 @@
 # Put the stack, or one series of it, on the base: one commit a patch, in build/base.git.
 #
 # usage: harness/source/compose.sh [SERIES]
-#
 # in:   patches/, the added files, the base that BASE or LINUX selects; SERIES=NAME
 #       composes that series and what it needs, SERIES=all the whole stack, as they are
 #       mailed; without it, the messages have a last line "Series: NAME", for build/tree
-# out:  "BASE START TIP", three commit ids; the series begins at START. No work tree is
-#       touched. Dates are fixed: the same input gives the same commits. When nothing
-#       changed, a stamp has the answer
+# out:  "BASE START TIP", three commit ids; the series begins at START. Dates are fixed: the
+#       same input gives the same commits. When nothing changed, a stamp has the answer
 # exit: 0, or 1 with one line that names the patch, file and hunk
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -94,9 +92,9 @@ parse()
 		parse_series "$name"
 	done
 	for file in "$PATCHES"/*/series; do
-		file=${file%/series}
-		[ -n "${LIST[${file##*/}]:-}" ] ||
-			die "patches/${file##*/}: in no line of patches/stack: add one, or remove the folder"
+		name=$(basename "${file%/series}")
+		[ -n "${LIST[$name]:-}" ] ||
+			die "patches/$name: in no line of patches/stack: add one, or remove the folder"
 	done
 }
 
@@ -119,8 +117,7 @@ explain()
 
 	text="$1 does not apply to $BASE_TITLE"
 	[ -z "$SERIES" ] || [ "$SERIES" = all ] || text+=" with only what patches/stack says that $SERIES needs"
-	if IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$2" | head -n 1) &&
-	   [ -n "$file" ]; then
+	if IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$2" | head -n 1); then
 		hunk=$(awk -v file="$file" -v line="$line" '
 			/^--- / { here = ($2 == "a/" file) }
 			here && /^@@ / && index($2, "-" line) == 1 &&

@@ -4,15 +4,13 @@
 
 usage: tar2git.py REF ORIGIN [VERSION] <TAR >STREAM
 
-REF is the ref that gets the commit, ORIGIN a word or two on where the source
-comes from, for the message. With VERSION, such as 7.3, the Makefile must say that,
-and the first directory of each name is dropped, as in a tarball.
-The author is fixed and the date is that of the newest file, so that the same
-source gives the same commit id on every machine. The stream ends with "done":
-fast-import refuses one that was cut short, and creates no ref.
+REF is the ref that gets the commit, ORIGIN a word or two on where the source comes from, for
+the message. With VERSION, such as 7.3, the Makefile must say that, and the first directory of
+each name is dropped, as in a tarball. The author is fixed and the date is that of the newest
+file, so that the same source gives the same commit id on every machine. The stream ends with
+"done": fast-import refuses one that was cut short, and creates no ref.
 
-Exit code: 0, or 1 with one line on stderr (not a tar file, cut short, not a
-kernel tree).
+Exit code: 0, or 1 with one line on stderr (not a tar file, cut short, not a kernel tree).
 """
 
 import re
@@ -31,11 +29,9 @@ def quote(path: str) -> bytes:
 
 def linux_version(makefile: bytes) -> str:
     """The version in the text of the top Makefile, such as 7.3.4 or 7.4-rc1."""
-    value = {}
-    for line in makefile.decode("utf-8", "replace").splitlines()[:12]:
-        match = re.match(r"(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)", line)
-        if match:
-            value[match[1]] = match[2]
+    head = "\n".join(makefile.decode("utf-8", "replace").splitlines()[:12])
+    value = dict(re.findall(
+        r"(?m)^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)", head))
     if not value.get("VERSION") or not value.get("PATCHLEVEL"):
         raise ValueError("its Makefile names no kernel version")
     version = f"{value['VERSION']}.{value['PATCHLEVEL']}"
@@ -106,16 +102,14 @@ def convert(source: BinaryIO, out: BinaryIO, ref: str, origin: str, want: str = 
     out.flush()
 
 
-def main() -> int:
+def main() -> None:
     try:
         convert(sys.stdin.buffer, sys.stdout.buffer, *sys.argv[1:])
     except BrokenPipeError:
-        return 1  # fast-import says why
+        sys.exit(1)  # fast-import says why
     except (tarfile.TarError, ValueError, EOFError, KeyError, OSError) as error:
-        print(f"tar2git: not a whole source tree of Linux: {error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"tar2git: not a whole source tree of Linux: {error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
