@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # deps.sh [--GATE...] [CELL...]: installs what is missing, with one call of apt-get.
 #
-# in:   deps.tsv: the lines for all, and those of each GATE; the packages of each CELL; root, or
-#       sudo without a password; DEPS=skip: does nothing
+# in:   deps.tsv: the lines for all, and those of each GATE; the packages of each CELL; root,
+#       or sudo without a password; DEPS=skip: does nothing
 # out:  installed packages; on stderr which and what for, when there are any
 # exit: 0 all there; 1 with one line that names what is missing
 # shellcheck disable=SC2154 # load_cell sets CELL_*

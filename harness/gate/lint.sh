@@ -109,8 +109,8 @@ quilt_push()
 		composed "$name"
 		rm -rf "$OUT/quilt"
 		mkdir "$OUT/quilt"
-		mapfile -t files < <(
-			bgit diff --name-only --no-renames --diff-filter=a "$START_REV" "$TIP_REV")
+		mapfile -t files < <(bgit diff --name-only --no-renames --diff-filter=a \
+			"$START_REV" "$TIP_REV")
 		[ ${#files[@]} -eq 0 ] ||
 			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
 		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$name quilt --quiltrc - push -a) >"$log" 2>&1 ||
@@ -132,11 +132,11 @@ series_size()
 	done
 }
 
-# Stored patches have no sign-off. FILE_PATH_CHANGES only asks whether MAINTAINERS knows the new
-# files, which the check "maintainers" answers. Commit ids of the kernel's history are not in an
-# imported base, so UNKNOWN_COMMIT_ID says nothing. UNCOMMENTED_DEFINITION wants a comment at
-# each lock, but takes every "spinlock_t *" for one. DEPRECATED_API is about kmap(), which is
-# what it takes to have a page mapped in PKMAP.
+# Stored patches have no sign-off. FILE_PATH_CHANGES only asks whether MAINTAINERS knows the
+# new files, which the check "maintainers" answers. Commit ids of the kernel's history are not
+# in an imported base, so UNKNOWN_COMMIT_ID says nothing. UNCOMMENTED_DEFINITION wants a
+# comment at each lock, but takes every "spinlock_t *" for one. DEPRECATED_API is about kmap(),
+# which is what it takes to have a page mapped in PKMAP.
 checkpatch()
 {
 	local ignore=MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID
@@ -149,7 +149,7 @@ checkpatch()
 		sort -V || true
 }
 
-# Each mutant applies to the stack, widened if windows.sh boots it, and names a cell and a test.
+# Each mutant applies to the stack, widened if windows.sh boots it; its cell and test exist.
 mutants()
 {
 	local file name field test cells index widened=$OUT/widened.index plain=$OUT/mutants.index
@@ -306,8 +306,8 @@ cocci_one()
 		2>/dev/null && echo "${1##*/}" >&3
 }
 
-# Not userspace: it does not have the helpers that are recommended there. A few semantic patches
-# need what is not installed; most must have run.
+# Not userspace: it does not have the helpers that are recommended there. A few semantic
+# patches need what is not installed; most must have run.
 coccicheck()
 {
 	local rev

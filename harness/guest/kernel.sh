@@ -89,7 +89,8 @@ check_config()
 	while IFS=$'\t' read -r file name line; do
 		grep -qx -- "$line" "$CELL_KOUT/.config" && continue
 		# An option that no Kconfig of the tree's mm has is one of a patch to come.
-		! on PARTIAL || grep -qsx "config ${name#CONFIG_}" "$CELL_SRC"/mm/Kconfig* || continue
+		! on PARTIAL ||
+			grep -qsx "config ${name#CONFIG_}" "$CELL_SRC"/mm/Kconfig* || continue
 		[ "${line:0:1}" != '#' ] || grep -q "^$name=" "$CELL_KOUT/.config" || continue
 		die "$CELL_cell: wanted '$line' (harness/guest/config/${file##*/}), got '$(
 			grep -E "^(# )?${name}[= ]" "$CELL_KOUT/.config" ||

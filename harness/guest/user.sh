@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # user.sh CELL: builds what runs in the guest of one cell.
 #
-# in:   harness/guest/init.c, tools/testing/selftests/mm of the tree (TREE=DIR for another), its
-#       uapi headers; the cell's lists of suites and selftests; harness/guest/user, for those
-#       that the kernel does not have
+# in:   harness/guest/init.c, tools/testing/selftests/mm of the tree (TREE=DIR for another),
+#       its uapi headers; the cell's lists of suites and selftests; harness/guest/user, for
+#       those that the kernel does not have
 # out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run; disk.img: an empty
 #       ext4, when there are selftests; swap.img, for the one of them that swaps
 # exit: 0 built or already up to date; 1 with one line that says why not

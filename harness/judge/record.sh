@@ -95,14 +95,14 @@ record()
 	fi
 	mapfile -t tools < <(tools)
 	[ -z "${CELL_cell:-}" ] ||
-		set -- "$@" cell="$CELL_cell" in.accel="$(cat "$CELL_OUT/accel" 2>/dev/null || true)" \
-			time.build="$(cat "$CELL_KOUT/.cold-seconds" 2>/dev/null || true)" \
-			time.guest="$(cat "$CELL_OUT/seconds" 2>/dev/null || true)"
-	"$HARNESS/judge/records.py" put "$RECORDS" experiment="$1" name="$2" result="$3" detail="$4" \
-		"${@:5}" "${tools[@]/#/in.}" run="${RUN:-}" seconds=$((SECONDS - RECORD_BEGIN)) \
-		in.key="$INPUT_KEY" in.tree="$TREE_ID" \
-		in.tip="$(pgit -C "${CELL_SRC:-$TREE_DIR}" log -1 --format=%h 2>/dev/null || true)" \
-		in.base="$(bgit log -1 --format=%s "refs/tags/base/$BASE_NAME" 2>/dev/null || true)"
+		set -- "$@" cell="$CELL_cell" in.accel="$(cat "$CELL_OUT/accel" 2>/dev/null)" \
+			time.build="$(cat "$CELL_KOUT/.cold-seconds" 2>/dev/null)" \
+			time.guest="$(cat "$CELL_OUT/seconds" 2>/dev/null)"
+	"$HARNESS/judge/records.py" put "$RECORDS" experiment="$1" name="$2" result="$3" \
+		detail="$4" "${@:5}" "${tools[@]/#/in.}" run="${RUN:-}" \
+		seconds=$((SECONDS - RECORD_BEGIN)) in.key="$INPUT_KEY" in.tree="$TREE_ID" \
+		in.tip="$(pgit -C "${CELL_SRC:-$TREE_DIR}" log -1 --format=%h 2>/dev/null)" \
+		in.base="$(bgit log -1 --format=%s "refs/tags/base/$BASE_NAME" 2>/dev/null)"
 }
 
 # record_file EXPERIMENT NAME [SIDE]: where that of the cell loaded is.

@@ -86,8 +86,9 @@ with_needs()
 # what it writes does not depend on whose machine it runs on.
 pgit()
 {
-	env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS -u GIT_EXTERNAL_DIFF -u GIT_DIFF_OPTS \
-		GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat git "$@"
+	env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS -u GIT_EXTERNAL_DIFF \
+		-u GIT_DIFF_OPTS GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+		GIT_PAGER=cat git "$@"
 }
 
 # bgit ARG...: pgit on base.git.
@@ -139,7 +140,8 @@ tree_work()
 	local head status
 
 	head=$(tgit rev-parse HEAD)
-	status=$(tgit status --porcelain) || die "git cannot tell what was changed in ${TREE:-$TREE_DIR}"
+	status=$(tgit status --porcelain) ||
+		die "git cannot tell what was changed in ${TREE:-$TREE_DIR}"
 	if [ "$head" != "$(bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH")" ] &&
 	   [ "$head" != "${1:-}" ]; then
 		echo "has commits that patches/ does not have"
@@ -263,7 +265,8 @@ identity()
 {
 	local ident
 
-	ident=$(git -C "$1" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT 2>/dev/null) || return
+	ident=$(git -C "$1" -c user.useConfigOnly=true \
+		var GIT_AUTHOR_IDENT 2>/dev/null) || return
 	[[ $ident =~ ^(.*)\ \<(.*)\>\  ]]
 	IDENT_NAME=${BASH_REMATCH[1]} IDENT_EMAIL=${BASH_REMATCH[2]}
 }

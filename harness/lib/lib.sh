@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
-# Sourced by every script of harness/, never run. Gives ROOT (the repository), BUILD (everything
-# generated), HARNESS, JOBS, the functions below and those of git.sh.
+# Sourced by every script of harness/, never run. Gives ROOT (the repository), BUILD
+# (everything generated), HARNESS, JOBS, the functions below and those of git.sh.
 
 set -euo pipefail
 

@@ -4,13 +4,13 @@
 #
 # usage: SERIES=NAME harness/post/series.sh [V=N]     prints the directory on stdout
 #
-# Takes patches/SERIES as composed by compose.sh, its 0000-cover-letter.txt (subject, blank line,
-# body) and the identity from git's configuration, which becomes From and Signed-off-by: the
-# stored patches carry nobody's. To: is what patches/stack says, Cc: comes from the kernel's
-# get_maintainer.pl. V=2 makes it [PATCH v2 …]. The result is applied again with git am on what
-# the series needs, and compared. What was there before goes to build/post/SERIES.old. OUT=DIR
-# writes to DIR/SERIES. NOSIGN=1 leaves the sign-off and the addresses out, for checking only;
-# with it, SERIES=all does all of them (lint.sh).
+# Takes patches/SERIES as composed by compose.sh, its 0000-cover-letter.txt (subject, blank
+# line, body) and the identity from git's configuration, which becomes From and Signed-off-by:
+# the stored patches carry nobody's. To: is what patches/stack says, Cc: comes from the
+# kernel's get_maintainer.pl. V=2 makes it [PATCH v2 …]. The result is applied again with git
+# am on what the series needs, and compared. What was there before goes to
+# build/post/SERIES.old. OUT=DIR writes to DIR/SERIES. NOSIGN=1 leaves the sign-off and the
+# addresses out, for checking only; with it, SERIES=all does all of them (lint.sh).
 #
 # Exit code: 0, or 1 with one line on stderr and the directory as it was.
 

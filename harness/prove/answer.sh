@@ -6,10 +6,10 @@
 #       the same suite, and their ratio, a row a step; the same on stdout
 # exit: 0 measured; 1 something failed, with one line that says what
 #
-# Three steps: with nothing built (the tree is there, and what has to be installed), with nothing
-# changed, and with a line of mm/khugepaged.c changed. Both without ccache, with all CPUs, and
-# emulated: kunit.py would try KVM first. What ours does beyond it is in its time: userspace,
-# and its tests. One after the other, 11 minutes.
+# Three steps: with nothing built (the tree is there, and what has to be installed), with
+# nothing changed, and with a line of mm/khugepaged.c changed. Both without ccache, with all
+# CPUs, and emulated: kunit.py would try KVM first. What ours does beyond it is in its time:
+# userspace, and its tests. One after the other, 11 minutes.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"

@@ -8,10 +8,10 @@
 #       series; a table on stdout
 # exit: 0 measured; 1 not, with one line that says why
 #
-# One CPU under -icount shift=0, where the guest's clock counts instructions: the figures do not
-# depend on this machine, nor on what else it does. Both kernels have the configuration of [as
-# bench] and harness/prove/bench/, which calls what userspace does not reach alone. 10 minutes a
-# cell the first time, 1 again.
+# One CPU under -icount shift=0, where the guest's clock counts instructions: the figures do
+# not depend on this machine, nor on what else it does. Both kernels have the configuration of
+# [as bench] and harness/prove/bench/, which calls what userspace does not reach alone. 10
+# minutes a cell the first time, 1 again.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"

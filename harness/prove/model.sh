@@ -19,9 +19,9 @@ SECONDS_EACH=120	# of CPU time
 DEPTH=10000	# a search that gets there is truncated
 TREE_ID=none	# the model is of no tree
 
-# search MUST MACRO...: runs spin in the current directory; pan.out is what it said. Where there
-# has to be a counterexample, the search is breadth first, which finds the shortest; else depth
-# first, which has to store less. Without -O: the compiler would take longer than the search.
+# search MUST MACRO...: runs spin in the current directory; pan.out is what it said. Where
+# there has to be a counterexample, the search is breadth first, which finds the shortest; else
+# depth first, which has to store less. Without -O, which would take longer than the search.
 search()
 {
 	local options=()

@@ -31,8 +31,8 @@ built_from()
 	cat "$HARNESS"/prove/regress/*.h "$HARNESS"/prove/regress/sys/*.h
 }
 
-# build_tests: the selftests of the base, static, by their own Makefile. Debian's cross compilers
-# have no libnuma and no libcap: harness/prove/regress has the few calls that are used.
+# build_tests: the selftests of the base, static, by their own Makefile. Debian's cross
+# compilers have no libnuma and no libcap: harness/prove/regress has what is used of them.
 build_tests()
 {
 	local bin=$OUT/bin lib

@@ -87,7 +87,8 @@ download()
 	say base "reading the package list of $SUITE"
 	apt-get "${APT_OPTIONS[@]}" update --error-on=any >"$LOG" 2>&1 </dev/null ||
 		fail "cannot read Debian's package list of $SUITE (no network?)"
-	known=$(apt-cache "${APT_OPTIONS[@]}" search --names-only '^linux-source-[0-9.]+$' 2>>"$LOG" |
+	known=$(apt-cache "${APT_OPTIONS[@]}" search --names-only \
+		'^linux-source-[0-9.]+$' 2>>"$LOG" |
 		sed 's/^linux-source-\([0-9.]*\) .*/\1/' | sort -V | xargs)
 	[[ " $known " = *" $BASE "* ]] ||
 		die "Debian's $SUITE has no linux-source-$BASE: BASE can be ${known:-nothing there}"

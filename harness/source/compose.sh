@@ -117,7 +117,7 @@ explain()
 
 	text="$1 does not apply to $BASE_TITLE"
 	[ -z "$SERIES" ] || [ "$SERIES" = all ] || text+=" with only what patches/stack says that $SERIES needs"
-	if IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$2" | head -n 1); then
+	if IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$2"); then
 		hunk=$(awk -v file="$file" -v line="$line" '
 			/^--- / { here = ($2 == "a/" file) }
 			here && /^@@ / && index($2, "-" line) == 1 &&

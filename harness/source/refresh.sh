@@ -5,11 +5,11 @@
 # A commit becomes patches/SERIES/NNNN-slug.patch: subject, body, "---" and the edits. Files
 # that it adds are copied to their path in this repository and named in patches/SERIES/series.
 # SERIES is what a line "Series: NAME" of its message says; without one, that of its neighbours
-# when both have the same (at either end, there is but one). patches/stack and the cover letters
-# are the author's. Patches and added files that no commit has any more go away. The result is
-# composed again and compared before anything is stored, and nothing is written over that was
-# edited in the repository since the tree was composed, unless FORCE=1. The user's git settings
-# do not count. Exit code: 0, or 1 with one line on stderr and nothing changed.
+# when both have the same (at either end, there is but one). patches/stack and the cover
+# letters are the author's. Patches and added files that no commit has any more go away. The
+# result is composed again and compared before anything is stored, and nothing is written over
+# that was edited in the repository since the tree was composed, unless FORCE=1. The user's git
+# settings do not count. Exit code: 0, or 1 with one line on stderr and nothing changed.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -197,7 +197,8 @@ check_stored()
 {
 	local changed
 
-	{ bgit cat-file blob "refs/sums/$TREE_BRANCH" 2>/dev/null || true; } | sums >"$OUT/sums.old"
+	{ bgit cat-file blob "refs/sums/$TREE_BRANCH" 2>/dev/null || true; } |
+		sums >"$OUT/sums.old"
 	(
 		cd "$ROOT"
 		{

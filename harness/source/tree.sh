@@ -69,7 +69,8 @@ main()
 	lock tree
 	if [ ! -e "$TREE" ]; then
 		first_checkout
-	elif [ "$(bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH")" != "$TIP_REV" ] || on FORCE; then
+	elif on FORCE || [ "$TIP_REV" != \
+		"$(bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH")" ]; then
 		update
 	else
 		checked_out "$TIP_REV" "$SUMS"
