@@ -169,8 +169,8 @@ mutants()
 			index=$widened
 			cut -f3 "$HARNESS/prove/windows/windows.tsv" | grep -qxF -- "${test#windows.}"
 		else
-			grep -rqE "(KUNIT_CASE|TEST_F.*)\(.*\<${test##*.}\>" "$ROOT/mm/tests" \
-				"$ROOT/tools/testing/selftests/mm"
+			tgit grep -qE "(KUNIT_CASE|TEST_F.*)\(.*\<${test##*.}\>" "$TIP" -- \
+				mm/tests tools/testing/selftests/mm
 		fi || echo "$name: there is no test $test"
 		GIT_INDEX_FILE=$index tgit apply --cached --check "$file" || echo "$name: does not apply"
 	done

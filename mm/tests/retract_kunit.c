@@ -453,8 +453,8 @@ static void retract_late_guard(struct kunit *test)
 }
 
 /*
- * A table is only retracted when every entry is none: poison is not lost, and nor
- * is what nobody has accounted for, of which CONFIG_DEBUG_VM warns.
+ * A table is only retracted when every entry is none: neither poison is lost, nor
+ * any other entry that the VMA does not tell of.
  */
 static void leave_marker(struct retraction *r)
 {
@@ -468,7 +468,7 @@ static void leave_marker(struct retraction *r)
 	pte_unmap_unlock(pte, ptl);
 }
 
-static void keeps_marker(struct kunit *test, pte_marker marker, int warnings)
+static void keeps_marker(struct kunit *test, pte_marker marker)
 {
 	struct retraction *r = retraction_setup(test);
 	spinlock_t *expected, *ptl;
@@ -478,10 +478,7 @@ static void keeps_marker(struct kunit *test, pte_marker marker, int warnings)
 	expected = table_lock(r->mm, r->pmd);
 	r->marker = marker;
 	r->in_window = leave_marker;
-	kunit_warning_suppress(test) {
-		retraction_run(r);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, warnings);
-	}
+	retraction_run(r);
 	retraction_expect_kept(r, expected);
 	pte = pte_offset_map_lock(r->mm, r->pmd, r->addr + PAGE_SIZE, &ptl);
 	KUNIT_ASSERT_NOT_NULL(test, pte);
@@ -492,29 +489,19 @@ static void keeps_marker(struct kunit *test, pte_marker marker, int warnings)
 
 static void retract_keeps_poison(struct kunit *test)
 {
-	keeps_marker(test, PTE_MARKER_POISONED, 0);
+	keeps_marker(test, PTE_MARKER_POISONED);
 }
 
 /* Left by a write-protection that is over: this VMA has none */
 static void retract_wp_leftover(struct kunit *test)
 {
-	keeps_marker(test, PTE_MARKER_UFFD_WP, 0);
+	keeps_marker(test, PTE_MARKER_UFFD_WP);
 }
 
+/* A guard region, of which the VMA knows nothing */
 static void retract_check_empty(struct kunit *test)
 {
-	int warnings = IS_ENABLED(CONFIG_DEBUG_VM) && IS_ENABLED(CONFIG_BUG);
-#ifndef __WARN_FLAGS
-	/* Here, a suppressed WARN_ON_ONCE() is over, too */
-	static bool warned;
-
-	if (warned)
-		warnings = 0;
-	warned = true;
-#endif
-
-	/* A guard region, of which the VMA knows nothing */
-	keeps_marker(test, PTE_MARKER_GUARD, warnings);
+	keeps_marker(test, PTE_MARKER_GUARD);
 }
 
 /*

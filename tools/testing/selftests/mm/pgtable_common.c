@@ -129,20 +129,10 @@ void become_child(void)
 	sigaction(SIGBUS, &act, NULL);
 }
 
-/*
- * sparc64 has user addresses above its hole, which are negative as an loff_t:
- * read in pieces, /proc/PID/smaps leaves out mappings there. Stay below.
- */
-#if defined(__sparc__) && defined(__arch64__)
-#define ARENA_HINT	((void *)(1UL << 40))
-#else
-#define ARENA_HINT	NULL
-#endif
-
 /* @len bytes that nothing is mapped to and nothing else will be, PMD-aligned. */
 char *reserve_arena(size_t len)
 {
-	uintptr_t addr = (uintptr_t)mmap(ARENA_HINT, len + pmd_size, PROT_NONE,
+	uintptr_t addr = (uintptr_t)mmap(NULL, len + pmd_size, PROT_NONE,
 					 MAP_PRIVATE | MAP_ANONYMOUS |
 					 MAP_NORESERVE, -1, 0);
 
@@ -340,21 +330,12 @@ int try_collapse(char *addr, size_t len)
 
 /* userfaultfd */
 
-/* Their fault handlers have a BUG() for VM_FAULT_HWPOISON. */
-#if defined(__mips__) || defined(__sparc__)
-#define DEADLY_FEATURES	UFFD_FEATURE_POISON
-#else
-#define DEADLY_FEATURES	0
-#endif
-
 /* -EOPNOTSUPP: this kernel does not have that. */
 int open_uffd(__u64 features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	int uffd, ret;
 
-	if (features & DEADLY_FEATURES)
-		return -EOPNOTSUPP;
 	uffd = syscall(__NR_userfaultfd,
 		       O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (uffd < 0)

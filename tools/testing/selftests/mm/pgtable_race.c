@@ -516,11 +516,9 @@ static int install_poison(struct lane *lane, struct item *item)
 	return uffd_poison(lane->uffd, item->addr);
 }
 
-/* SIGBUS, but some architectures do not tell this from other failed faults. */
 static void check_poison(struct lane *lane, struct item *item)
 {
-	if (!peek(item->addr))
-		fail(lane, "poison at %p was lost", item->addr);
+	expect_signal(lane, "poison", item->addr, peek(item->addr), SIGBUS);
 }
 
 /*
