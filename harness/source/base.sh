@@ -7,7 +7,8 @@
 #       LINUX=DIR      the user's own tree instead: the HEAD of a git tree, or a copy of a
 #                      directory; DIR is only read; tag base/linux
 #       BASE_FILE=FILE a linux-source .deb or a kernel tarball on disk, not the network
-#       SUITE=NAME     the Debian suite that has the package (trixie-backports)
+#       SUITE=NAME     the Debian suite that has the package (trixie for 6.12, else
+#                      trixie-backports)
 # out:  the commit id on stdout
 # exit: 0, or 1 with one line on stderr
 #
@@ -81,6 +82,7 @@ download()
 	# An earlier run got it, and the import was cut short.
 	DEB=$(newest_deb "$package")
 	[ -z "$DEB" ] || return 0
+	[ "$BASE" != 6.12 ] || SUITE=${SUITE:-trixie}
 	APT=$BUILD/apt SUITE=${SUITE:-trixie-backports}
 	own_apt "$APT" "$SUITE"
 	mkdir -p "$APT/get"
