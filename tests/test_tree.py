@@ -470,6 +470,105 @@ class Stack(Repo):
         self.assertIn("patches/stack", self.fails("compose.sh"))
 
 
+class Backports(Repo):
+    """BASE=6.12 with patches/last/6.12, on a kernel to which the patch for 7.3 does not apply."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.kernels = {"7.3": str(self.tarball)}
+        for base in ("6.12", "7.2"):
+            major, minor = base.split(".")
+            files = {**KERNEL, "Makefile": KERNEL["Makefile"]
+                     .replace("VERSION = 7", f"VERSION = {major}")
+                     .replace("LEVEL = 3\n", f"LEVEL = {minor}\n")}
+            if base == "6.12":
+                files["mm/memory.c"] = files["mm/memory.c"].replace("line_38", "older")
+            tarball = self.tmp / f"linux-{base}.tar.xz"
+            write_tar(tarball, files, f"linux-source-{base}/")
+            self.kernels[base] = str(tarball)
+        self.store("last/6.12/series", "0001-mm-last-line.patch\n")
+        self.store("last/6.12/0000-cover-letter.txt", "mm: toy last, older\n\nWhat differs.\n")
+        self.store("last/6.12/0001-mm-last-line.patch",
+                   patch("mm: last line", "mm/memory.c", "line_40", "last", 40)
+                   .replace("line_38", "older"))
+
+    def on_base(self, base: str) -> dict[str, str]:
+        return {"BASE": base, "BASE_FILE": self.kernels[base]}
+
+    def log_of(self, base: str) -> list[str]:
+        tip = self.ok("compose.sh", **self.on_base(base)).split()[2]
+        return self.git("--git-dir", str(self.root / "build/base.git"), "log",
+                        "--format=%s %(trailers:key=Series,valueonly,separator=%x2C)", tip,
+                        cwd=self.root).splitlines()
+
+    def test_only_those_series(self) -> None:
+        tree = Path(self.ok("tree.sh", **self.on_base("6.12")))
+        self.assertEqual(tree, self.root / "build/tree-6.12")
+        self.assertIn("int older;\nint line_39;\nint last;", (tree / "mm/memory.c").read_text())
+        self.assertEqual(self.log_of("6.12"), ["mm: last line last",
+                                               "Linux 6.12.4 (linux-6.12.tar.xz)"])
+
+    def test_other_bases_have_the_stack(self) -> None:
+        for base in ("7.2", "7.3"):
+            with self.subTest(base):
+                self.assertEqual(self.log_of(base)[:-1], [
+                    "mm: last line last", "mm: add a test lines", "mm: first line lines"])
+
+    def test_series_without_one(self) -> None:
+        for name, arg in (("compose.sh", "lines"), ("series.sh", "")):
+            error = self.fails(name, *filter(None, [arg]), SERIES="lines", **self.on_base("6.12"))
+            for word in ("patches/lines/6.12", "BASE=6.12", "last"):
+                self.assertIn(word, error)
+
+    def test_what_it_needs_may_not_be_there(self) -> None:
+        self.write("patches/stack", STACK.replace("last\t-", "last\tlines"))
+        base, start, tip = self.ok("compose.sh", "last", **self.on_base("6.12")).split()
+        self.assertEqual(base, start)
+        self.assertNotEqual(start, tip)
+
+    def test_mistakes_name_the_folder(self) -> None:
+        self.store("last/6.12/0002-more.patch", "Subject: x\n\n---\n")
+        self.assertIn("patches/last/6.12/0002-more.patch: not listed in patches/last/6.12/series",
+                      self.fails("compose.sh", **self.on_base("6.12")))
+        (self.patches / "last/6.12/0002-more.patch").unlink()
+        self.store("last/6.12/0001-mm-last-line.patch",
+                   (self.patches / "last/0001-mm-last-line.patch").read_text())
+        error = self.fails("compose.sh", **self.on_base("6.12"))
+        self.assertIn("last/6.12/0001-mm-last-line.patch does not apply to Linux 6.12.4", error)
+        self.assertIn("mm/memory.c, hunk @@ -37,4 +37,4 @@", error)
+
+    def test_mails(self) -> None:
+        self.ok("series.sh", SERIES="last")
+        out = Path(self.ok("series.sh", SERIES="last", **self.on_base("6.12")))
+        self.assertEqual(out, self.root / "build/post-6.12/last")
+        cover = (out / "0000-cover-letter.patch").read_text()
+        self.assertIn("Subject: [PATCH 6.12.y 0/1] mm: toy last, older\n", cover)
+        self.assertRegex(cover, r"To: stable@vger\.kernel\.org,\s+last@list\.invalid,")
+        self.assertIn("[PATCH 0/1] mm: toy last\n",
+                      (self.root / "build/post/last/0000-cover-letter.patch").read_text())
+
+    def test_refresh_leaves_them_alone(self) -> None:
+        self.ok("tree.sh")
+        self.ok("refresh.sh")
+        stored = self.snapshot()
+        self.store("last/6.12/0001-mm-last-line.patch", "Subject: edited meanwhile\n")
+        self.ok("refresh.sh")
+        self.assertEqual(self.snapshot(), stored | {
+            "patches/last/6.12/0001-mm-last-line.patch": b"Subject: edited meanwhile\n"})
+
+    def test_tests_of_the_stack_are_not_expected(self) -> None:
+        """PARTIAL is what cells are told by; who sets it has his way."""
+        for given, want in (({"BASE": "6.12"}, "1"), ({"BASE": "6.12", "PARTIAL": ""}, ""),
+                            ({"BASE": "7.2"}, "none"), ({}, "none")):
+            with self.subTest(given):
+                env = {k: v for k, v in self.env.items() if k != "PARTIAL"}
+                done = subprocess.run(
+                    ["bash", "-c", '. "$0/lib/lib.sh"; echo "${PARTIAL-none}"',
+                     str(self.root / "harness")],
+                    env=env | given, capture_output=True, text=True, check=True)
+                self.assertEqual(done.stdout.strip(), want)
+
+
 class NothingIsLost(Repo):
     """Work on one side is never written over by the other."""
     imported = True
@@ -975,6 +1074,13 @@ esac
         shutil.rmtree(self.root / "build/base.git")
         shutil.rmtree(self.tree)
         self.ok("tree.sh")
+
+    def test_suite(self) -> None:
+        """6.12 is the kernel of trixie itself; SUITE= has its way."""
+        for suite, want in (("", "trixie"), ("sid", "sid")):
+            self.fails("base.sh", BASE="6.12", SUITE=suite)
+            self.assertIn(f"/debian/ {want} main\n",
+                          (self.root / "build/apt/sources.list").read_text())
 
     def test_no_network(self) -> None:
         self.apt(update="echo 'E: Could not resolve m.invalid' >&2; exit 100")

@@ -113,7 +113,7 @@ quilt_push()
 			"$START_REV" "$TIP_REV")
 		[ ${#files[@]} -eq 0 ] ||
 			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
-		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$name quilt --quiltrc - push -a) >"$log" 2>&1 ||
+		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$(series_folder "$name") quilt --quiltrc - push -a) >"$log" 2>&1 ||
 			tail -n 2 "$log"
 	done
 }
@@ -123,9 +123,9 @@ series_size()
 {
 	local folder patches lines
 
-	for folder in "$PATCHES"/*/; do
+	for folder in "$PATCHES"/*/ "$PATCHES"/*/*/; do
 		[ -d "$folder" ] || continue
-		patches=$(find "$folder" -name '*.patch' | wc -l)
+		patches=$(find "$folder" -maxdepth 1 -name '*.patch' | wc -l)
 		[ "$patches" -le 7 ] || echo "$folder: $patches patches, at most 7 are read in one sitting"
 		lines=$(sed 1,2d "$folder/0000-cover-letter.txt" | wc -l)
 		[ "$lines" -le 45 ] || echo "$folder: a cover letter of $lines lines, at most 45 fit on a screen"
@@ -343,6 +343,8 @@ main()
 	cd "$ROOT"
 	for name in unlisted series_size results_md mail_series maintainers mutants kernel_doc no_tags python \
 		spdx machine_names; do
+		# Mutants break what only the whole stack has.
+		[ "$name" != mutants ] || [ -z "$BACKPORTS" ] || continue
 		check "$name"
 	done
 	# They compose and read what mail_series composed and wrote.

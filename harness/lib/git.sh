@@ -14,6 +14,14 @@ DEFAULT_BASE=7.3
 [ -n "${LINUX:-}" ] || BASE=${BASE:-$DEFAULT_BASE}
 export BASE=${BASE:-}
 
+# Backports: with patches/SERIES/6.12 there, BASE=6.12 has only series with such a folder,
+# and none of the tests that the rest brings.
+BACKPORTS=
+if [ -n "$BASE" ] && compgen -G "$PATCHES/*/$BASE" >/dev/null; then
+	BACKPORTS=$BASE
+	export PARTIAL=${PARTIAL-1}
+fi
+
 # A tree in build/ that lost its .git must not be taken for this repository.
 export GIT_CEILING_DIRECTORIES=$BUILD${GIT_CEILING_DIRECTORIES:+:$GIT_CEILING_DIRECTORIES}
 
@@ -41,6 +49,12 @@ tree_suffix()
 TREE_DIR=$BUILD/tree$(tree_suffix)
 TREE_BRANCH=series$(tree_suffix)
 
+# series_folder NAME: where its patches for BASE are, below patches/.
+series_folder()
+{
+	echo "$1${BACKPORTS:+/$BACKPORTS}"
+}
+
 # read_stack: patches/stack becomes STACK (names in order) and, by name, NEEDS and LIST.
 read_stack()
 {
@@ -61,8 +75,8 @@ read_stack()
 			[ "$word" = - ] || [ -n "${LIST[$word]:-}" ] ||
 				die "$where: $name needs $word, which is in no line above"
 		done
-		STACK+=("$name")
-		NEEDS[$name]=${needs//,/ } LIST[$name]=$list
+		[ -n "$BACKPORTS" ] && [ ! -d "$PATCHES/$name/$BACKPORTS" ] || STACK+=("$name")
+		NEEDS[$name]=${needs//,/ } LIST[$name]=${BACKPORTS:+stable@vger.kernel.org,}$list
 	done <"$PATCHES/stack"
 	[ ${#STACK[@]} -gt 0 ] || die "patches/stack: lists no series"
 }
@@ -73,6 +87,8 @@ with_needs()
 	local i name all=" $1 "
 
 	[ -n "${LIST[$1]:-}" ] || die "SERIES=$1: not in patches/stack, which has ${STACK[*]}"
+	[[ " ${STACK[*]} " == *" $1 "* ]] ||
+		die "SERIES=$1: no patches/$(series_folder "$1"), so it is not for BASE=$BASE: give one of ${STACK[*]}"
 	for ((i = ${#STACK[@]} - 1; i >= 0; i--)); do
 		name=${STACK[i]}
 		[[ $all != *" $name "* ]] || all+="${NEEDS[$name]} "

@@ -10,14 +10,15 @@
 # kernel's get_maintainer.pl. V=2 makes it [PATCH v2 …]. The result is applied again with git
 # am on what the series needs, and compared. What was there before goes to
 # build/post/SERIES.old. OUT=DIR writes to DIR/SERIES. NOSIGN=1 leaves the sign-off and the
-# addresses out, for checking only; with it, SERIES=all does all of them (lint.sh).
+# addresses out, for checking only; with it, SERIES=all does all of them (lint.sh). BASE=6.12
+# takes patches/SERIES/6.12, and makes mails [PATCH 6.12.y …] to stable, in build/post-6.12.
 #
 # Exit code: 0, or 1 with one line on stderr and the directory as it was.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
 TREE=$TREE_DIR
-OUT=${OUT:-$BUILD/post}
+OUT=${OUT:-$BUILD/post${BACKPORTS:+-$BACKPORTS}}
 WORK=$BUILD/post.tmp
 
 check_input()
@@ -46,8 +47,9 @@ check_input()
 # base is an import of a package: its commit id means nothing to others, its name does.
 describe()
 {
-	local cover=patches/$1/0000-cover-letter.txt
+	local cover
 
+	cover=patches/$(series_folder "$1")/0000-cover-letter.txt
 	[ -s "$ROOT/$cover" ] || die "$cover is missing: subject, blank line, body"
 	awk 'NR == 1 && !NF || NR == 2 && NF { exit 1 }' "$ROOT/$cover" ||
 		die "$cover: must be a subject, a blank line, the body"
@@ -64,10 +66,11 @@ format()
 		--numbered --thread=shallow --no-renames --abbrev=12 --diff-algorithm=myers "${@:3}")
 
 	[ "${V:-1}" = 1 ] || args+=(-v "$V")
+	[ -z "$BACKPORTS" ] || args+=(--subject-prefix="PATCH $BACKPORTS.y")
 	on NOSIGN || args+=(-s)
 	# git looks only into the commits for what the cover letter is encoded in.
 	bgit log --format=%B "$START_REV..$TIP_REV" | LC_ALL=C grep -q '[^ -~	]' ||
-		! LC_ALL=C grep -q '[^ -~	]' "$PATCHES/$1/0000-cover-letter.txt" ||
+		! LC_ALL=C grep -q '[^ -~	]' "$PATCHES/$(series_folder "$1")/0000-cover-letter.txt" ||
 		args+=(--add-header='Content-Type: text/plain; charset=UTF-8')
 	GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \
 	bgit format-patch -q "${args[@]}" "$START_REV..post/$1"

@@ -5,7 +5,8 @@
 # usage: harness/source/compose.sh [SERIES]
 # in:   patches/, the added files, the base that BASE or LINUX selects; SERIES=NAME
 #       composes that series and what it needs, SERIES=all the whole stack, as they are
-#       mailed; without it, the messages have a last line "Series: NAME", for build/tree
+#       mailed; without it, the messages have a last line "Series: NAME", for build/tree;
+#       for BASE=6.12, patches/SERIES/6.12 instead, if any series has such a folder
 # out:  "BASE START TIP", three commit ids; the series begins at START. Dates are fixed: the
 #       same input gives the same commits. When nothing changed, a stamp has the answer
 # exit: 0, or 1 with one line that names the patch, file and hunk
@@ -19,11 +20,13 @@ SERIES=${1:-${SERIES:-}}
 STAMP=$BUILD/compose-$BASE_NAME${SERIES:+-$SERIES}.stamp
 REF=refs/composed/${SERIES:-stack}/$TREE_BRANCH
 
-# parse_series NAME: adds to PATCH[i] (NAME/FILE) and ADDED[i] (one path a line).
+# parse_series NAME: adds to PATCH[i] (FOLDER/FILE) and ADDED[i] (one path a line).
 parse_series()
 {
-	local line number=0 where series=patches/$1/series file
+	local line number=0 where folder series file
 
+	folder=$(series_folder "$1")
+	series=patches/$folder/series
 	[ -f "$SOURCE/$series" ] ||
 		die "$series: no such file (make refresh writes it from the commits with 'Series: $1')"
 	FIRST[$1]=${#PATCH[@]}
@@ -33,13 +36,13 @@ parse_series()
 		[[ -n $line && $line != '#'* ]] || continue
 		[[ $line =~ ^([^ #/]+\.patch)(\ #\ \+((\ [^ ]+)+))?$ ]] ||
 			die "$where: not 'NAME.patch' or 'NAME.patch # + path path …': $line"
-		check_patch "$where" "$1/${BASH_REMATCH[1]}"
+		check_patch "$where" "$folder/${BASH_REMATCH[1]}"
 		check_added "$where" "${BASH_REMATCH[3]}"
 	done <"$SOURCE/$series"
 	[ ${#PATCH[@]} -gt "${FIRST[$1]}" ] || die "$series: lists no patch"
-	for file in "$PATCHES/$1"/*.patch; do
-		[[ " ${PATCH[*]} " = *" $1/${file##*/} "* ]] ||
-			die "patches/$1/${file##*/}: not listed in $series"
+	for file in "$PATCHES/$folder"/*.patch; do
+		[[ " ${PATCH[*]} " = *" $folder/${file##*/} "* ]] ||
+			die "patches/$folder/${file##*/}: not listed in $series"
 	done
 }
 
@@ -101,12 +104,14 @@ parse()
 # Everything that the commits depend on; refresh.sh reads the sums.
 inputs()
 {
-	local names
+	local name names=()
 
+	for name in "${NAMES[@]}"; do
+		names+=("patches/$(series_folder "$name")/series")
+	done
 	echo "3 $BASE_REV $IDENT_NAME $IDENT_EMAIL ${SERIES:-stack}"
 	cd "$SOURCE"
-	names=("${NAMES[@]/#/patches/}")
-	sha256sum "${names[@]/%//series}" "${PATCH[@]/#/patches/}" "${FILES[@]}"
+	sha256sum "${names[@]}" "${PATCH[@]/#/patches/}" "${FILES[@]}"
 	[ ${#FILES[@]} = 0 ] || find "${FILES[@]}" -perm -u+x -printf 'x  %p\n'
 }
 
@@ -163,7 +168,7 @@ message()
 	text=$(sed -e '/^---$/,$d' -e '1s/^Subject: //' "$PATCHES/${PATCH[$1]}")
 	[[ ${text##*$'\n\n'} == "$text" ]] ||
 		grep -qvE '^[A-Za-z][A-Za-z-]*: .' <<<"${text##*$'\n\n'}" || gap=$'\n'
-	[ -n "$SERIES" ] || text+="${gap}Series: ${PATCH[$1]%/*}"
+	[ -n "$SERIES" ] || text+="${gap}Series: ${PATCH[$1]%%/*}"
 	printf '%s\n' "$text"
 }
 

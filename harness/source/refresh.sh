@@ -203,7 +203,8 @@ check_stored()
 		cd "$ROOT"
 		{
 			cut -d' ' -f2 "$OUT/sums.old" "$OUT/sums.new"
-			find patches -name '*.patch' -o -name series
+			# Those deeper down are backports.
+			find patches -maxdepth 2 -name '*.patch' -o -maxdepth 2 -name series
 		} | sort -u | xargs -rd '\n' sha256sum 2>/dev/null || true
 	) | sums >"$OUT/sums.now"
 	changed=$(awk '
