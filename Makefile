@@ -91,10 +91,10 @@ distclean:	## remove build/, unless there is work in the tree (20 s)
 KNOBS_distclean := FORCE
 
 #  KNOB=VALUE             what it does
-#  BASE=7.3|7.2           Debian's kernel source of that version
+#  BASE=7.3|7.2|6.12      Debian's kernel source of that version; 6.12 with the backports
 #  LINUX=DIR              a kernel tree of your own instead; DIR is never changed
 #  BASE_FILE=FILE         the base from a linux-source .deb or a tarball, not from the network
-#  SUITE=NAME             the suite of Debian that has linux-source (trixie-backports)
+#  SUITE=NAME             the suite of Debian that has linux-source (trixie-backports; for 6.12, trixie)
 #  ACCEL=auto|tcg|kvm     how QEMU runs the guest
 #  JOBS=N                 parallel jobs (as many as there are CPUs)
 #  DEPS=skip              do not look for what has to be installed
