@@ -113,7 +113,8 @@ quilt_push()
 			"$START_REV" "$TIP_REV")
 		[ ${#files[@]} -eq 0 ] ||
 			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
-		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$(series_folder "$name") quilt --quiltrc - push -a) >"$log" 2>&1 ||
+		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$(series_folder "$name") \
+			quilt --quiltrc - push -a) >"$log" 2>&1 ||
 			tail -n 2 "$log"
 	done
 }
