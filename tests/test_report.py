@@ -339,7 +339,7 @@ class Report(Base):
                 **self.now["inputs"], "base": f"Linux {base}.4"}, detail="exit 1: round 8, 1 s")
         self.put("try", "uffd_move", cell="x86", side="series", detail="9 rounds", **self.now)
         self.put("window", "uffd_move", cell="x86", side="base", detail="lost, 3 hits", **self.now)
-        rows = [line.split(" | ") for line in self.whole().splitlines() if "UFFDIO_MOVE" in line]
+        rows = [line.split(" | ") for line in self.whole().splitlines() if "UFFDIO_MOVE returns" in line]
         self.assertEqual([row[1:8] for row in rows], [
             ["userfaultfd-fixes", "uffd_move", "no", "7.2", "arm", "failed: round 8, 1 s", "-"],
             ["userfaultfd-fixes", "uffd_move", "no", "7.3", "x86", "failed: round 8, 1 s",
