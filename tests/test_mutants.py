@@ -154,7 +154,7 @@ class Cells(Functions):
 
     def test_selftest(self) -> None:
         self.assertEqual(self.keys("pgtable_retract.fix.x"),
-                         "x86_64|ptlock retract|pgtable_retract|240")
+                         "x86_64|ptlock retract|pgtable_retract guard-regions|240")
 
 
 class Flow(Guests):
