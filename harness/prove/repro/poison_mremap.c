@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bug: poison is lost when mremap() runs out of memory half way, while another
+ *	process collapses the file: it cannot move the entries back.
+ * Fixed-by: mm/userfaultfd: let a forked child inherit poisoned pages
+ * Fails: within seconds
+ */
+#include "repro.h"
+#include "memcg.h"
+
+#define RANGES	1024		/* a poisoned page in each, so that each has a table */
+
+static void collapse(char *addr)
+{
+	for (;;) {
+		madvise(addr, pmd_size, MADV_REMOVE);
+		madvise(addr, pmd_size, MADV_POPULATE_WRITE);
+		madvise(addr, pmd_size, MADV_COLLAPSE);
+	}
+}
+
+static int uffd;
+
+/* Was it not poisoned any more? */
+static bool poison(char *addr)
+{
+	struct uffdio_poison poison = {
+		.range = { .start = (uintptr_t)addr, .len = page_size },
+	};
+	int ret = ioctl(uffd, UFFDIO_POISON, &poison);
+
+	need(!ret || errno == EEXIST);
+	return !ret;
+}
+
+int main(void)
+{
+	char *from = reserve(2 * RANGES + 4), *to, limit[32];
+	size_t len = RANGES * pmd_size;
+	int i, lost, fd = memfd_create("repro", 0), max;
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)from, len }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	pid_t pid;
+
+	need(fd >= 0 && !ftruncate(fd, len));
+	pid = fork();
+	if (!pid)
+		collapse(map_pmd(from, fd));
+	max = memory_max();
+	/* Not aligned, so that the entries are moved, not the page tables. */
+	to = from + len + pmd_size + 2 * page_size;
+	while (another_round()) {
+		need(mmap(from, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			  0) == from);
+		uffd = uffd_open(UFFD_FEATURE_POISON);
+		need(!ioctl(uffd, UFFDIO_REGISTER, &reg));
+		for (i = 0; i < RANGES; i++)
+			poison(from + i * pmd_size);
+		snprintf(limit, sizeof(limit), "%ld",
+			 memory_current() + RANGES * (long)page_size / 2);
+		need(pwrite(max, limit, strlen(limit), 0) > 0);
+		if (mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to) {
+			need(pwrite(max, "max", 3, 0) == 3);
+			munmap(to, len);
+		} else {
+			need(pwrite(max, "max", 3, 0) == 3);
+			/* The first one may be lost by the collapse itself. */
+			for (i = 1, lost = 0; i < RANGES; i++)
+				lost += poison(from + i * pmd_size);
+			if (lost) {
+				kill(pid, SIGKILL);
+				fail("%d of %d poisoned pages are lost", lost, RANGES);
+			}
+		}
+		close(uffd);
+	}
+	kill(pid, SIGKILL);
+	return passed();
+}
