@@ -134,7 +134,7 @@ mutant()
 
 	cell=$(header "$name" Cell)
 	test=$(header "$name" Killed-by)
-	[[ $test != windows.* ]] || inputs+=("$WINDOWS"/*)
+	[[ $test != windows.* ]] || inputs+=("$WINDOWS"/* "$WINDOWS/../repro/repro.h")
 	AS=$(section "$test")
 	side mutant "$cell"
 	begin_record "${inputs[@]}"

@@ -112,7 +112,7 @@ one_side()
 	mkdir -p "$LOGS"
 	side "$1" "$5"
 	echo "$*" >"$LOGS/line"
-	begin_record "$LOGS/line" "$WINDOWS/$3.c" "$WINDOWS"/{repro.h,widen.patch}
+	begin_record "$LOGS/line" "$WINDOWS/$3.c" "$WINDOWS"/{race.h,../repro/repro.h,widen.patch}
 	if still_good window "$4" "$1"; then
 		SAID=$(recorded detail window "$4" "$1")
 		return

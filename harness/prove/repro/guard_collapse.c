@@ -18,11 +18,8 @@ static void collapse(void)
 
 int main(void)
 {
-	int fd;
-
 	addr = reserve(1);
-	fd = memfd();
-	map_pmd(addr, fd);
+	map_pmd(addr, memfd());
 	memset(addr, 1, pmd_size);
 	need(!madvise(addr, pmd_size, MADV_COLLAPSE));
 	while (another_round()) {

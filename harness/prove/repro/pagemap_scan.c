@@ -11,14 +11,6 @@
 
 static char *addr;
 
-static void drop(void)
-{
-	for (;;) {
-		preempt();
-		madvise(addr, pmd_size, MADV_DONTNEED);
-	}
-}
-
 /* Does the page count as written?  Can protect it as well. */
 static bool written(uint64_t flags)
 {
@@ -49,7 +41,7 @@ int main(void)
 			 UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
 	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_WP);
 	wp.range = (struct uffdio_range){ (uintptr_t)addr, page_size };
-	go(drop);
+	go_drop(addr);
 	while (another_round()) {
 		/* Nothing is protected, and there is no page table. */
 		need(!ioctl(uffd, UFFDIO_WRITEPROTECT, &wp));

@@ -19,7 +19,7 @@ int main(void)
 		punch(fd, 0, pmd_size);
 		memset(other, 1, pmd_size);
 		uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_MISSING);
-		uffd_poison(uffd, addr + page_size);
+		need(uffd_poison(uffd, addr + page_size));
 		need(!madvise(other, pmd_size, MADV_COLLAPSE));
 		if (readable(addr + page_size))
 			fail("the poisoned page is readable");

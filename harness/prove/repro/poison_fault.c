@@ -20,7 +20,7 @@ int main(void)
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), -1);
 	uffd = uffd_open(UFFD_FEATURE_POISON);
 	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_MISSING);
-	uffd_poison(uffd, addr);
+	need(uffd_poison(uffd, addr));
 	while (another_round()) {
 		pid = vfork();
 		if (!pid)

@@ -24,13 +24,10 @@ static int uffd;
 /* Was it not poisoned any more? */
 static bool poison(char *addr)
 {
-	struct uffdio_poison poison = {
-		.range = { .start = (uintptr_t)addr, .len = page_size },
-	};
-	int ret = ioctl(uffd, UFFDIO_POISON, &poison);
+	bool done = uffd_poison(uffd, addr);
 
-	need(!ret || errno == EEXIST);
-	return !ret;
+	need(done || errno == EEXIST);
+	return done;
 }
 
 int main(void)
@@ -41,11 +38,9 @@ int main(void)
 	struct uffdio_register reg = {
 		.range = { (uintptr_t)from, len }, .mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	pid_t pid;
 
 	need(fd >= 0 && !ftruncate(fd, len));
-	pid = fork();
-	if (!pid)
+	if (in_child())
 		collapse(map_pmd(from, fd));
 	max = memory_max();
 	/* Not aligned, so that the entries are moved, not the page tables. */
@@ -68,13 +63,10 @@ int main(void)
 			/* The first one may be lost by the collapse itself. */
 			for (i = 1, lost = 0; i < RANGES; i++)
 				lost += poison(from + i * pmd_size);
-			if (lost) {
-				kill(pid, SIGKILL);
+			if (lost)
 				fail("%d of %d poisoned pages are lost", lost, RANGES);
-			}
 		}
 		close(uffd);
 	}
-	kill(pid, SIGKILL);
 	return passed();
 }

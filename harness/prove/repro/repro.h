@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -157,19 +158,41 @@ static MAYBE_UNUSED void uffd_register(int uffd, char *addr, uint64_t mode)
 	need(!ioctl(uffd, UFFDIO_REGISTER, &reg));
 }
 
-static MAYBE_UNUSED void uffd_poison(int uffd, char *addr)
+static MAYBE_UNUSED bool uffd_poison(int uffd, char *addr)
 {
 	struct uffdio_poison poison = {
 		.range = { .start = (uintptr_t)addr, .len = page_size },
 	};
 
-	need(!ioctl(uffd, UFFDIO_POISON, &poison));
+	return !ioctl(uffd, UFFDIO_POISON, &poison);
 }
 
 /* Without a signal: neither of a guard region, nor of poison. */
 static MAYBE_UNUSED bool readable(char *addr)
 {
 	return !madvise(addr, page_size, MADV_POPULATE_READ);
+}
+
+/* Forks: true in the child, which is killed when its parent ends. */
+static MAYBE_UNUSED bool in_child(void)
+{
+	pid_t pid = fork();
+
+	need(pid >= 0);
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return !pid;
+}
+
+static MAYBE_UNUSED bool child_reads(char *addr)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(readable(addr));
+	need(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return status;
 }
 
 static MAYBE_UNUSED uint64_t pagemap(char *addr)
@@ -194,28 +217,6 @@ static MAYBE_UNUSED void dawdle(unsigned int max)
 }
 
 /*
- * For a thread that calls this again and again: both run on one CPU, and it
- * preempts the other one at a random place of the kernel.  This is faster than
- * two CPUs, which wait for each other to flush their TLBs.
- */
-static MAYBE_UNUSED void preempt(void)
-{
-	struct sched_param param = { .sched_priority = 1 };
-	static bool pinned;
-	cpu_set_t set;
-
-	if (!pinned) {
-		CPU_ZERO(&set);
-		CPU_SET(0, &set);
-		sched_setaffinity(getpid(), sizeof(set), &set);
-		sched_setaffinity(0, sizeof(set), &set);
-		need(!sched_setscheduler(0, SCHED_FIFO, &param));
-		pinned = true;
-	}
-	usleep(random() % 100);
-}
-
-/*
  * Another thread calls fn(), once between go() and meet(), or for ever if that
  * does not return.
  */
@@ -226,7 +227,7 @@ static MAYBE_UNUSED void *other(void *unused)
 {
 	for (;;) {
 		while (!atomic_load(&turn))
-			;
+			sched_yield();
 		other_fn();
 		atomic_store(&turn, 0);
 	}
@@ -235,17 +236,45 @@ static MAYBE_UNUSED void *other(void *unused)
 
 static MAYBE_UNUSED void go(void (*fn)(void))
 {
-	pthread_t thread;
+	static pthread_t thread;
 
-	if (!other_fn) {
-		other_fn = fn;
+	if (!thread)
 		need(!pthread_create(&thread, NULL, other, NULL));
-	}
+	other_fn = fn;
 	atomic_store(&turn, 1);
 }
 
 static MAYBE_UNUSED void meet(void)
 {
 	while (atomic_load(&turn))
-		;
+		sched_yield();
+}
+
+/*
+ * Another thread drops a PMD range, again and again.  Both run on one CPU, and it
+ * preempts this one at a random place of the kernel.  This is faster than two
+ * CPUs, which wait for each other to flush their TLBs.
+ */
+static char *dropped;
+
+static MAYBE_UNUSED void keep_dropping(void)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	sched_setaffinity(getpid(), sizeof(set), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	need(!sched_setscheduler(0, SCHED_FIFO, &param));
+	for (;;) {
+		usleep(random() % 100);
+		madvise(dropped, pmd_size, MADV_DONTNEED);
+	}
+}
+
+static MAYBE_UNUSED void go_drop(char *addr)
+{
+	dropped = addr;
+	go(keep_dropping);
 }

@@ -8,27 +8,17 @@
  */
 #include "repro.h"
 
-static char *addr;
-
-static void drop(void)
-{
-	for (;;) {
-		preempt();
-		madvise(addr, pmd_size, MADV_DONTNEED);
-	}
-}
-
 int main(void)
 {
 	struct uffdio_continue cont;
 	int fd, uffd = uffd_open(UFFD_FEATURE_MINOR_SHMEM);
+	char *addr = reserve(1);
 
-	addr = reserve(1);
 	fd = memfd();
 	map_pmd(addr, fd);
 	need(pwrite(fd, "x", 1, 0) == 1);
 	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_MINOR);
-	go(drop);
+	go_drop(addr);
 	while (another_round()) {
 		madvise(addr, pmd_size, MADV_DONTNEED);
 		cont = (struct uffdio_continue){

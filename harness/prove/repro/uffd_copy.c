@@ -8,29 +8,18 @@
  */
 #include "repro.h"
 
-static char *addr;
-
-static void drop(void)
-{
-	for (;;) {
-		preempt();
-		madvise(addr, pmd_size, MADV_DONTNEED);
-	}
-}
-
 int main(void)
 {
 	struct uffdio_copy copy;
-	char *src;
+	char *addr, *src;
 	int uffd;
 
-	addr = reserve(1);
-	map_pmd(addr, -1);
+	addr = map_pmd(reserve(1), -1);
 	need(src = aligned_alloc(page_size, page_size));
 	memset(src, 1, page_size);
 	uffd = uffd_open(0);
 	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_MISSING);
-	go(drop);
+	go_drop(addr);
 	while (another_round()) {
 		/* Nobody else installs a page. */
 		madvise(addr, pmd_size, MADV_DONTNEED);

@@ -8,28 +8,18 @@
  */
 #include "repro.h"
 
-static char *addr;
-
-static void drop(void)
-{
-	for (;;) {
-		preempt();
-		madvise(addr, pmd_size, MADV_DONTNEED);
-	}
-}
-
 int main(void)
 {
 	struct uffdio_writeprotect wp;
+	char *addr = reserve(1);
 	int uffd;
 
-	addr = reserve(1);
 	map_pmd(addr, memfd());
 	uffd = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 			 UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
 	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_WP);
 	wp.range = (struct uffdio_range){ (uintptr_t)addr, page_size };
-	go(drop);
+	go_drop(addr);
 	while (another_round()) {
 		/* Without markers, the page table goes as well. */
 		wp.mode = 0;

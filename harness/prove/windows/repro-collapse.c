@@ -9,32 +9,31 @@
  *	(NR_CPUS below 4), where it breaks the kernel.  Windows: collapse_2_4,
  *	and collapse_1_2 with a private mapping armed with userfaultfd.
  */
-#include "repro.h"
+#include "race.h"
 
 static char *page;		/* where a marker is installed */
 static bool installed;
 
-static void guard(struct race *race)
+static void guard(void)
 {
 	installed = !madvise(page, page_size, MADV_GUARD_INSTALL);
 }
 
 /* EEXIST as long as the page is mapped: try, and try again */
-static void poison(struct race *race)
+static void poison(void)
 {
 	do {
-		installed = !uffd_poison(race->uffd, page);
-	} while (!installed && !atomic_load(&race->stop));
+		installed = uffd_poison(race.uffd, page);
+	} while (!installed && !atomic_load(&race.stop));
 }
 
 FIXTURE(collapse)
 {
-	struct race race;
 };
 
 FIXTURE_VARIANT(collapse)
 {
-	void (*other)(struct race *race);
+	void (*other)(void);
 	bool armed;
 	int flags;
 	const char *window;
@@ -64,30 +63,27 @@ FIXTURE_VARIANT_ADD(collapse, reclaim_armed)
 
 FIXTURE_SETUP(collapse)
 {
-	char *addr;
+	char *addr = reserve(1);
 
-	find_sizes();
-	addr = map_at(reserve(1), variant->flags, small_pages(-1));
-	ASSERT_NE(addr, NULL);
+	ASSERT_EQ(mmap(addr, pmd_size, PROT_READ | PROT_WRITE,
+		       variant->flags | MAP_FIXED, small_pages(memfd()), 0), addr);
 	touch(addr);
 	if (madvise(addr, pmd_size, MADV_COLLAPSE))
 		SKIP(return, "MADV_COLLAPSE: %s", strerror(errno));
-	self->race = (struct race){
+	race = (struct race){
 		.window = variant->window, .us = 5000, .other = variant->other,
-		.addr = addr, .uffd = uffd_open(UFFD_FEATURE_POISON),
+		.addr = addr,
 	};
 	page = addr + pmd_size / 2;
 	if (!variant->armed)
 		return;
-	if (self->race.uffd < 0)
-		SKIP(return, "no userfaultfd, or no UFFDIO_POISON");
-	ASSERT_EQ(uffd_register(self->race.uffd, addr,
-				UFFDIO_REGISTER_MODE_MISSING), 0);
+	race.uffd = uffd_open(UFFD_FEATURE_POISON);
+	uffd_register(race.uffd, addr, UFFDIO_REGISTER_MODE_MISSING);
 }
 
 FIXTURE_TEARDOWN(collapse)
 {
-	report(&self->race);
+	report();
 }
 
 /* Have the huge page mapped by ptes: there is a page table already */
@@ -103,23 +99,22 @@ static void map_by_ptes(char *addr)
 TEST_F_TIMEOUT(collapse, race, 60)
 {
 	unsigned long collapsed = 0, markers = 0;
-	struct race *race = &self->race;
 	long kib = 0, before = 0;
 	bool lost = false;
 
-	while (!lost && another_round(race)) {
-		map_by_ptes(race->addr);
+	while (!lost && another_race()) {
+		map_by_ptes(race.addr);
 		/* A page table that was taken twice is seen here */
 		kib = vm_pte();
-		if (race->rounds == 1)
+		if (rounds == 1)
 			before = kib;
 		if (kib != before)
 			break;
 
 		installed = false;
-		go(race);
-		collapsed += !madvise(race->addr, pmd_size, MADV_COLLAPSE);
-		meet(race);
+		start();
+		collapsed += !madvise(race.addr, pmd_size, MADV_COLLAPSE);
+		finish();
 		markers += installed;
 		lost = installed && readable(page);
 	}

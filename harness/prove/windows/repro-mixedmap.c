@@ -4,11 +4,10 @@
  * another thread drops the whole range: there is memory enough, so -ENOMEM is
  * a lie.  The driver is in widen.patch.  Window: pte_alloc.
  */
-#include "repro.h"
+#include "race.h"
 
 FIXTURE(mixedmap)
 {
-	struct race race;
 };
 
 FIXTURE_SETUP(mixedmap)
@@ -17,29 +16,26 @@ FIXTURE_SETUP(mixedmap)
 
 	if (fd < 0)
 		SKIP(return, "no such mapping: this kernel was not widened");
-	find_sizes();
-	self->race = (struct race){
+	race = (struct race){
 		.window = "pte_alloc", .us = 1000, .other = drop,
-		.addr = map_at(reserve(1), MAP_SHARED, fd),
+		.addr = map_pmd(reserve(1), fd),
 	};
-	ASSERT_NE(self->race.addr, NULL);
 }
 
 FIXTURE_TEARDOWN(mixedmap)
 {
-	report(&self->race);
+	report();
 }
 
 TEST_F_TIMEOUT(mixedmap, race, 60)
 {
-	struct race *race = &self->race;
 	int err = 0;
 
-	while (!err && another_round(race)) {
-		ASSERT_EQ(madvise(race->addr, pmd_size, MADV_DONTNEED), 0);
-		go(race);
-		err = madvise(race->addr, page_size, MADV_POPULATE_READ) ? errno : 0;
-		meet(race);
+	while (!err && another_race()) {
+		ASSERT_EQ(madvise(race.addr, pmd_size, MADV_DONTNEED), 0);
+		start();
+		err = madvise(race.addr, page_size, MADV_POPULATE_READ) ? errno : 0;
+		finish();
 	}
 	EXPECT_EQ(err, 0)
 		TH_LOG("MADV_POPULATE_READ: \"%s\"", strerror(err));

@@ -10,13 +10,12 @@
  * reclaim: MADV_DONTNEED removes the page table first: it must not be taken
  *	twice.  Window: retract_lookup.
  */
-#include "repro.h"
+#include "race.h"
 
 FIXTURE(retract)
 {
-	struct race race;
 	char *from, *to;
-	int memfd;
+	int fd;
 };
 
 FIXTURE_VARIANT(retract)
@@ -35,28 +34,21 @@ FIXTURE_VARIANT_ADD(retract, reclaim)
 	.window = "retract_lookup",
 };
 
-static void collapse(struct race *race)
+static void collapse(void)
 {
-	madvise(race->addr, pmd_size, MADV_COLLAPSE);
+	madvise(race.addr, pmd_size, MADV_COLLAPSE);
 }
 
 FIXTURE_SETUP(retract)
 {
-	char *addr;
+	char *addr = reserve(7);
 
-	find_sizes();
-	addr = reserve(7);
-	ASSERT_NE(addr, NULL);
-	self->memfd = small_pages(-1);
-	ASSERT_GE(self->memfd, 0);
-	self->race = (struct race){
+	self->fd = memfd();
+	race = (struct race){
 		.window = variant->window, .us = 20000, .other = collapse,
-		.addr = map_at(addr, MAP_SHARED, self->memfd),
+		.addr = map_pmd(addr, self->fd),
 		.uffd = uffd_open(UFFD_FEATURE_POISON),
 	};
-	ASSERT_NE(self->race.addr, NULL);
-	if (self->race.uffd < 0)
-		SKIP(return, "no userfaultfd, or no UFFDIO_POISON");
 	/* Not aligned: khugepaged leaves it alone, and mremap moves ptes */
 	self->from = addr + 2 * pmd_size + page_size;
 	self->to = addr + 5 * pmd_size;
@@ -64,31 +56,29 @@ FIXTURE_SETUP(retract)
 
 FIXTURE_TEARDOWN(retract)
 {
-	report(&self->race);
+	report();
 }
 
 TEST_F_TIMEOUT(retract, race, 60)
 {
-	struct race *race = &self->race;
 	long kib = 0, before = 0;
 	int lost = 0, hits;
 
-	while (another_round(race)) {
-		hits = counter(race->window, "hits");
-		ASSERT_EQ(small_pages(self->memfd), self->memfd);
+	while (another_race()) {
+		hits = counter("hits");
+		small_pages(self->fd);
 		if (variant->move) {
-			ASSERT_NE(map_at(self->from, MAP_SHARED, self->memfd),
-				  NULL);
-			ASSERT_EQ(uffd_register(race->uffd, self->from,
-						UFFDIO_REGISTER_MODE_MISSING), 0);
-			ASSERT_EQ(uffd_poison(race->uffd, self->from), 0);
+			map_pmd(self->from, self->fd);
+			uffd_register(race.uffd, self->from,
+				      UFFDIO_REGISTER_MODE_MISSING);
+			ASSERT_TRUE(uffd_poison(race.uffd, self->from));
 		} else {
-			ASSERT_NE(map_at(self->to, MAP_SHARED, self->memfd), NULL);
+			map_pmd(self->to, self->fd);
 			touch(self->to);
 		}
 
-		go(race);
-		usleep(rand() % (2 * race->us));
+		start();
+		usleep(rand() % (2 * race.us));
 		if (variant->move) {
 			ASSERT_EQ(mremap(self->from, pmd_size, pmd_size,
 					 MREMAP_MAYMOVE | MREMAP_FIXED, self->to),
@@ -96,9 +86,9 @@ TEST_F_TIMEOUT(retract, race, 60)
 		} else {
 			ASSERT_EQ(madvise(self->to, pmd_size, MADV_DONTNEED), 0);
 		}
-		meet(race);
+		finish();
 
-		hits = counter(race->window, "hits") - hits;
+		hits = counter("hits") - hits;
 		if (variant->move && readable(self->to)) {
 			lost++;
 			if (hits)
@@ -107,7 +97,7 @@ TEST_F_TIMEOUT(retract, race, 60)
 		ASSERT_EQ(munmap(self->to, pmd_size), 0);
 		/* A page table that was taken twice is seen here */
 		kib = vm_pte();
-		if (race->rounds == 1)
+		if (rounds == 1)
 			before = kib;
 		if (kib < before)
 			break;

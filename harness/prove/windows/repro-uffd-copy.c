@@ -9,11 +9,10 @@
  *	Window: map_lock.  It takes more than one page, since who drops the range
  *	passes it as well, and comes late.
  */
-#include "repro.h"
+#include "race.h"
 
 FIXTURE(uffd_copy)
 {
-	struct race race;
 	char *src;
 };
 
@@ -35,44 +34,38 @@ FIXTURE_VARIANT_ADD(uffd_copy, lost)
 
 FIXTURE_SETUP(uffd_copy)
 {
-	find_sizes();
-	self->race = (struct race){
+	race = (struct race){
 		.window = variant->window, .us = 1000, .other = drop,
-		.uffd = uffd_open(0), .addr = map_at(reserve(1), MAP_PRIVATE, -1),
+		.uffd = uffd_open(0), .addr = map_pmd(reserve(1), -1),
 	};
-	if (self->race.uffd < 0)
-		SKIP(return, "no userfaultfd");
-	ASSERT_NE(self->race.addr, NULL);
 	self->src = mmap(NULL, variant->pages * page_size, PROT_READ,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	ASSERT_NE(self->src, MAP_FAILED);
-	ASSERT_EQ(uffd_register(self->race.uffd, self->race.addr,
-				UFFDIO_REGISTER_MODE_MISSING), 0);
+	uffd_register(race.uffd, race.addr, UFFDIO_REGISTER_MODE_MISSING);
 }
 
 FIXTURE_TEARDOWN(uffd_copy)
 {
-	report(&self->race);
+	report();
 }
 
 TEST_F_TIMEOUT(uffd_copy, race, 60)
 {
-	struct race *race = &self->race;
 	unsigned long again = 0;
 	int err = 0;
 
-	while ((!err || err == EAGAIN) && another_round(race)) {
+	while ((!err || err == EAGAIN) && another_race()) {
 		struct uffdio_copy copy = {
-			.dst = (uintptr_t)race->addr,
+			.dst = (uintptr_t)race.addr,
 			.src = (uintptr_t)self->src,
 			.len = variant->pages * page_size,
 		};
 
 		/* Whatever was there before is gone now, and stays away */
-		ASSERT_EQ(madvise(race->addr, pmd_size, MADV_DONTNEED), 0);
-		go(race);
-		err = ioctl(race->uffd, UFFDIO_COPY, &copy) ? errno : 0;
-		meet(race);
+		ASSERT_EQ(madvise(race.addr, pmd_size, MADV_DONTNEED), 0);
+		start();
+		err = ioctl(race.uffd, UFFDIO_COPY, &copy) ? errno : 0;
+		finish();
 		again += err == EAGAIN;
 	}
 	EXPECT_TRUE(!err || err == EAGAIN)
