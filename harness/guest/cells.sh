@@ -6,7 +6,7 @@
 #                    none, and the folders CELL_SRC (the tree), CELL_KOUT (kernel build)
 #                    and CELL_OUT (everything else)
 #   cell_names       all names, in the order of the file
-#   lock_kernel      nobody else builds, or drops, the kernel of the cell loaded
+#   lock_kernel      no other script builds, or drops, the kernel of the cell loaded
 #   changed STAMP DIR... [-FIND-TEST...]   is anything there younger than STAMP?
 #
 # Knobs: CELLS_INI=FILE another file; AS=NAME the section [as NAME] on top; TREE=DIR another

@@ -21,7 +21,7 @@ keep_record()
 }
 
 # step N/M WORDS COMMAND...: a failure, once the tree is known, is one of the cell.
-# Killed by a signal, it is nobody's.
+# What a signal ended is not recorded.
 step()
 {
 	local status=0
@@ -37,7 +37,7 @@ step()
 [ -z "${KOUT:-}" ] || [ -d "$(dirname "$KOUT")" ] ||
 	die "KOUT=$KOUT: the folder that it is in does not exist"
 load_cell "$1"
-# Should this end early, nobody is to read the results of another day.
+# Should this end early, no results of another day are left to read.
 rm -f "$CELL_OUT"/{result.tsv,accel,seconds} "$(record_file "${AS:-cell}" "$CELL_cell")"
 mkdir -p "$CELL_OUT"
 

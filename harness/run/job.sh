@@ -44,7 +44,7 @@ hand_over()
 
 [ $# = 1 ] || die "usage: job.sh CELL,CELL..."
 read -ra cells <<<"${1//,/ }"
-# One that was cut off from whoever asked for it may still be ending.
+# A job whose caller was cut off may still be ending.
 lock job
 need_space 400 "a kernel"
 BAD=

@@ -49,7 +49,7 @@ plan()
 		note "passed already with the same inputs (AGAIN=1 runs them too):${KEPT% }"
 }
 
-# What nobody needs goes first; then the kernels not built yet have to fit.
+# What is not needed goes first; then the kernels not built yet have to fit.
 make_room()
 {
 	local cell build new=0

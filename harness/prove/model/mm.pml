@@ -6,7 +6,7 @@
  * One mm, one file. Two pmd entries: OLD, of the vma that everybody works on, and
  * NEW, of the vma that mremap() moves it to. PTE tables 1 .. TABLES with ENTRIES
  * entries each; 0 is none. A freed table is never used again for something else,
- * so that whoever touches it is caught.
+ * so that any use of it is caught.
  *
  * A step is one access to memory that others see, or one lock operation. In an
  * atomic { } is what is one step; printf() is for the trace, and costs nothing
@@ -59,7 +59,7 @@ bool vma_maybe_guard[PMDS];
 byte running;		/* processes that are not done yet */
 
 
-/* Nobody may use a table, or the lock in its ptdesc, that was freed. */
+/* A table that was freed must not be used, nor the lock in its ptdesc. */
 inline use(table)
 {
 	if
@@ -136,7 +136,7 @@ inline spin_unlock_nested(l, first)
 
 /*
  * Sleeping locks. mmap_lock stands for the lock of the mm and that of the vma:
- * whoever writes has both, whoever reads has one of them.
+ * a writer has both, a reader has one of them.
  */
 byte mmap_readers, i_mmap_readers;
 bool mmap_writer, i_mmap_writer, folio_locked;
@@ -234,8 +234,8 @@ end:	do
 
 /*
  * mm/pgtable-generic.c. Entering the RCU section is one step with the read of the
- * pmd, leaving it one with the unlock: nobody can see the difference, as nothing
- * of the table is used in between.
+ * pmd, leaving it one with the unlock: no process can see the difference, as
+ * nothing of the table is used in between.
  */
 
 /* table is 0 for NULL */
@@ -297,7 +297,7 @@ inline pte_offset_map_lock(p, pmdval, table)
 
 /* mm/memory.c */
 
-/* The table of whoever comes second is not seen by anybody: it is left out. */
+/* The table of the process that comes second is never seen: it is left out. */
 inline pmd_install(p, i)
 {
 	pmd_lock();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bug: PAGEMAP_SCAN reports a page as written that nobody has written, if
+ * Bug: PAGEMAP_SCAN reports a page as written that was never written, if
  *	MADV_DONTNEED takes its page table while it protects the page.
  * Fixed-by: userfaultfd-fixes: "mm/mprotect: do not lose uffd-wp when the page
  *	table is reclaimed"

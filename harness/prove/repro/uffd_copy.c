@@ -21,7 +21,7 @@ int main(void)
 	uffd_register(uffd, addr, UFFDIO_REGISTER_MODE_MISSING);
 	go_drop(addr);
 	while (another_round()) {
-		/* Nobody else installs a page. */
+		/* No other thread installs a page. */
 		madvise(addr, pmd_size, MADV_DONTNEED);
 		copy = (struct uffdio_copy){
 			.dst = (uintptr_t)addr, .src = (uintptr_t)src,
