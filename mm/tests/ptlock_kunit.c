@@ -40,7 +40,7 @@ static bool is_locked(spinlock_t *ptl)
 	return false;
 }
 
-/* The same where nobody may sleep: somebody else may hold it for a moment. */
+/* Wait for a task that holds it for a moment only. Does not sleep. */
 static bool is_unlocked_soon(spinlock_t *ptl)
 {
 	int i;
@@ -288,8 +288,8 @@ static void ptlock_stack_pmd(struct kunit *test)
 }
 
 /*
- * Whoever has waited for the lock of a table that *pmd no longer points to takes
- * that of the other table.  The pmd is a copy, to be changed at will.
+ * If *pmd changes while a walker waits for the lock of the table, it takes
+ * the lock of the new table.  The pmd is a copy, to be changed at will.
  */
 struct late_walker {
 	struct mm_struct *mm;
@@ -346,7 +346,7 @@ static void ptlock_map_lock_changed(struct kunit *test)
 
 	spin_lock(ptl);
 	wake_up_process(task);
-	/* Not every kind of lock tells that somebody waits for it */
+	/* Not every kind of lock tells that a task waits for it */
 	for (i = 0; i < 500 && !spin_is_contended(ptl); i++)
 		mdelay(1);
 	started = READ_ONCE(w->started);
@@ -818,7 +818,7 @@ static void highpte_linear(struct kunit *test)
 
 static int ptlock_suite_init(struct kunit_suite *suite)
 {
-	/* What this kernel can show, for whoever compares the results of several */
+	/* The configuration, to compare the results of several kernels */
 	kunit_log(KERN_INFO, suite,
 		  "# ptlock: config: PAGE_SIZE=%lu PGTABLE_LEVELS=%d PTRS_PER_PTE=%lu PMD_SIZE=%luK pte_t=%zu pmd_t=%zu\n",
 		  PAGE_SIZE, CONFIG_PGTABLE_LEVELS,

@@ -78,7 +78,7 @@ static inline bool is_unlocked(spinlock_t *ptl)
 	return true;
 }
 
-/* Nobody keeps the lock: others, rmap walks for one, may hold it for a moment */
+/* The lock is not kept. A task in an rmap walk may hold it for a moment. */
 static inline void expect_released(struct kunit *test, spinlock_t *ptl)
 {
 	int i;

@@ -117,8 +117,8 @@ static void retraction_cleanup(void *data)
 }
 
 /*
- * Whoever waits for a lock that it holds itself cannot tell.  Nor can anybody
- * help: this is all that will be heard of the test, if another CPU can say it.
+ * If the collapse waits for a lock that it holds itself, the test hangs.
+ * Report that from another CPU, if there is one.
  */
 static void retraction_stuck(struct work_struct *work)
 {
@@ -505,7 +505,7 @@ static void retract_check_empty(struct kunit *test)
 }
 
 /*
- * While somebody holds the lock of the table, *pmd does not change.
+ * While another thread holds the lock of the table, *pmd does not change.
  */
 static int hold_lock(struct retraction *r)
 {
@@ -551,8 +551,8 @@ static void retract_waits_for_lock(struct kunit *test)
 }
 
 /*
- * Nobody else gets the lock before the pmd is cleared: it is still held when the
- * TLB is flushed afterwards, of which some architectures notify.
+ * No other task gets the lock before the pmd is cleared: it is still held when
+ * the TLB is flushed afterwards. Some architectures notify of that flush.
  */
 struct flush_watch {
 	struct mmu_notifier mn;
@@ -612,8 +612,8 @@ static void retract_clears_locked(struct kunit *test)
 }
 
 /*
- * Whoever has the table mapped when it is retracted can still lock it, and find
- * it empty: it is not freed before an RCU grace period has passed.
+ * A task that has the table mapped when it is retracted can still lock it, and
+ * finds it empty: it is not freed before an RCU grace period has passed.
  */
 static int lock_retracted(struct retraction *r)
 {
@@ -636,7 +636,7 @@ static int lock_retracted(struct retraction *r)
 		}
 		cpu_relax();
 	}
-	/* Let whoever frees the table too early do so */
+	/* If the table is freed too early, let that happen now */
 	mdelay(20);
 
 	for (i = 0; !spin_trylock(ptl); i++) {

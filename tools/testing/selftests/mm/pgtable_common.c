@@ -65,7 +65,7 @@ const char *lack_of_memory(unsigned long mb)
 	return reason;
 }
 
-/* Let nobody disturb us, and begin with small pages. */
+/* Turn THP off: pages are small at first, and only the tests collapse them. */
 void use_small_pages(void)
 {
 	struct thp_settings settings;

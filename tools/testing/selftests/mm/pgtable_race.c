@@ -23,14 +23,14 @@
  *   +---------+---------+---------+
  *
  * Ranges are split by a hole in their last page, or by reclaim. The tail is
- * truncated, which takes away private pages as well: nobody has any there.
+ * truncated, which takes away private pages as well: no process has any there.
  *
  * Every page of the file has one owner, who alone changes it: the last page of a
  * range and the tail belong to the collapser, a page in the middle of each range
  * to a racer "write", and all others are never changed. What a page holds
  * follows from its number and its generation, which is odd as long as the page
- * is being changed: whoever has seen the same even number before and after he
- * looked at the page knows what he must have found.
+ * is being changed. If it is the same even number before and after the page is
+ * looked at, it says what the page must have held.
  *
  * Each kind of mapping is a test, and all of them run unless some are named as
  * arguments. PGTABLE_RACE_SECONDS says how long each one runs. PGTABLE_TEST_DIR
@@ -267,7 +267,7 @@ static unsigned int begin_change(unsigned long index, bool hole)
 {
 	unsigned int generation = atomic_fetch_or(&shared->generation[index], 1);
 
-	/* Nobody shall find what is written from here on in the old one. */
+	/* Later writes must not be seen with the old generation. */
 	atomic_thread_fence(memory_order_seq_cst);
 	return (generation & ~3U) + (hole ? 6 : 4);
 }
@@ -1267,7 +1267,7 @@ static void race(struct lane *lanes, unsigned int nr)
 
 	while (!shared->stop)
 		rest();
-	/* Whoever hangs is killed, and that is seen. */
+	/* If a lane hangs, SIGALRM kills the process, and that is seen. */
 	alarm(GRACE_SECONDS);
 	for (i = 0; i < nr; i++)
 		while (!lanes[i].done)

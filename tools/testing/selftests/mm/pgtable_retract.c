@@ -473,7 +473,7 @@ static long split_and_drop(struct test_file *file)
 }
 
 /*
- * Collapse the file through a mapping that nobody has read from: the tables of
+ * Collapse the file through a mapping that was not read from: the tables of
  * all others are left to retract_page_tables() alone. (For the mapping given to
  * madvise() there is another chance afterwards, see the test own_mapping.)
  */
@@ -507,7 +507,7 @@ static long populate(struct test_file *file)
 	return write_pages(file, file->fd);
 }
 
-/* Regular files are collapsed without anybody who could write to them. */
+/* Regular files are collapsed while they are not open for writing. */
 static int prepare_file(int fd, void *arg)
 {
 	struct test_file *file = arg;
@@ -1160,7 +1160,7 @@ TEST_F_TIMEOUT(pgtable_retract_uffd, copied_page, TEST_SECONDS)
 	survives(_metadata, &self->file, self->mappers, &copied_page);
 }
 
-/* A guard region still kills whoever touches it. */
+/* A guard region still kills a process that touches it. */
 TEST_F_TIMEOUT(pgtable_retract, guard_region, TEST_SECONDS)
 {
 	survives(_metadata, &self->file, self->mappers, &guard_region);
