@@ -16,6 +16,7 @@
 #include "alloc.pml"
 #include "install.pml"
 #include "mremap.pml"
+#include "vma.pml"
 
 #define connected(p, table) (pmd[p] == (table))
 #define kept(p, i) (wanted[at(p, i)] == none || (pmd_is_table(pmd[p]) && \
@@ -49,7 +50,8 @@ init {
 		anon_vma[OLD] = (ENTRY0 == ANON || ENTRY1 == ANON);
 #endif
 		vma_uffd_wp[OLD] = (ENTRY0 == UFFD_WP || ENTRY1 == UFFD_WP);
-		vma_maybe_guard[OLD] = (ENTRY0 == GUARD || ENTRY1 == GUARD);
+		vma_maybe_guard[OLD] = (ENTRY0 == GUARD || ENTRY1 == GUARD ||
+			(poison_sets_flag && (ENTRY0 == POISON || ENTRY1 == POISON)));
 #endif
 #ifdef COLLAPSE
 		running++; run collapse_file();
@@ -99,6 +101,12 @@ init {
 #endif
 #ifdef MREMAP
 		running++; run move_page_tables();
+#endif
+#ifdef MERGE
+		running++; run commit_merge();
+#endif
+#ifdef MODIFY
+		running++; run vma_modify_flags();
 #endif
 		run rcu_core();	/* the last one: never a reader */
 	}
