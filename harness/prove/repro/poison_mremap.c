@@ -8,7 +8,7 @@
 #include "repro.h"
 #include "memcg.h"
 
-#define RANGES	1024		/* a poisoned page in each, so that each has a table */
+#define RANGES	1024		/* a page in each, so that each has a table */
 
 static void collapse(char *addr)
 {
@@ -20,12 +20,19 @@ static void collapse(char *addr)
 }
 
 static int uffd;
+static bool private;		/* private pages instead of poison, in every other round */
 
-/* Was it not poisoned any more? */
-static bool poison(char *addr)
+/* Was it not there any more? */
+static bool put_entry(char *addr)
 {
-	bool done = uffd_poison(uffd, addr);
+	bool done;
 
+	if (private) {
+		done = !*addr;
+		*addr = 1;
+		return done;
+	}
+	done = uffd_poison(uffd, addr);
 	need(done || errno == EEXIST);
 	return done;
 }
@@ -46,12 +53,14 @@ int main(void)
 	/* Not aligned, so that the entries are moved, not the page tables. */
 	to = from + len + pmd_size + 2 * page_size;
 	while (another_round()) {
-		need(mmap(from, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			  0) == from);
+		private = rounds % 2 == 0;
+		need(mmap(from, len, PROT_READ | PROT_WRITE, MAP_FIXED |
+			  (private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED),
+			  fd, 0) == from);
 		uffd = uffd_open(UFFD_FEATURE_POISON);
 		need(!ioctl(uffd, UFFDIO_REGISTER, &reg));
 		for (i = 0; i < RANGES; i++)
-			poison(from + i * pmd_size);
+			put_entry(from + i * pmd_size);
 		snprintf(limit, sizeof(limit), "%ld",
 			 memory_current() + RANGES * (long)page_size / 2);
 		need(pwrite(max, limit, strlen(limit), 0) > 0);
@@ -62,9 +71,10 @@ int main(void)
 			need(pwrite(max, "max", 3, 0) == 3);
 			/* The first one may be lost by the collapse itself. */
 			for (i = 1, lost = 0; i < RANGES; i++)
-				lost += poison(from + i * pmd_size);
+				lost += put_entry(from + i * pmd_size);
 			if (lost)
-				fail("%d of %d poisoned pages are lost", lost, RANGES);
+				fail("%d of %d %s pages are lost", lost, RANGES,
+				     private ? "private" : "poisoned");
 		}
 		close(uffd);
 	}

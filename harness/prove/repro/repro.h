@@ -74,7 +74,7 @@ leave(int status, const char *fmt, ...)
 #define need(cond) \
 	do { if (!(cond)) skip("%s: %s", #cond, strerror(errno)); } while (0)
 
-static bool another_round(void)
+static MAYBE_UNUSED bool another_round(void)
 {
 	const char *seconds = getenv("REPRO_SECONDS");
 
