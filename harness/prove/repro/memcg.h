@@ -23,6 +23,9 @@ static int memory_max(void)
 	need(!mount("none", CGROUP, "cgroup2", 0, NULL));
 	put(CGROUP "/cgroup.subtree_control", "+memory");
 	mkdir(CGROUP "/a", 0755);
+	/* Nothing of it can be reclaimed, either. */
+	if (!access(CGROUP "/a/memory.swap.max", F_OK))
+		put(CGROUP "/a/memory.swap.max", "0");
 	put("/proc/self/oom_score_adj", "-1000");
 	klogctl(8, NULL, 1);		/* what the OOM killer says is no news */
 	put(CGROUP "/a/cgroup.procs", "0");

@@ -32,7 +32,9 @@ static bool put_entry(char *addr)
 		*addr = 1;
 		return done;
 	}
-	done = uffd_poison(uffd, addr);
+	do {
+		done = uffd_poison(uffd, addr);
+	} while (!done && errno == EAGAIN);
 	need(done || errno == EEXIST);
 	return done;
 }
@@ -58,7 +60,7 @@ int main(void)
 			  (private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED),
 			  fd, 0) == from);
 		uffd = uffd_open(UFFD_FEATURE_POISON);
-		need(!ioctl(uffd, UFFDIO_REGISTER, &reg));
+		need(private || !ioctl(uffd, UFFDIO_REGISTER, &reg));
 		for (i = 0; i < RANGES; i++)
 			put_entry(from + i * pmd_size);
 		snprintf(limit, sizeof(limit), "%ld",
