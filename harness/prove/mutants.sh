@@ -11,7 +11,7 @@
 #       noticed, and why
 #       MUTANTS="NAME ..." only these: names, functions, or patterns of both ('*-lock-*');
 #       SAMPLE=N SEED=WORD: N of the generated ones, the same ones for the same word, and no
-#       written one; AGAIN=1: also what is known of the same inputs
+#       written one; CELLS="A B": the generated ones of these; AGAIN=1: also what is known of the same inputs
 # out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said,
 #       a line "N killed, N survived"; of the generated, build/mutants/made/: the diffs, and
 #       FUNCTION.tsv (name, cell, inputs, code, state, what was said); a line for each
@@ -27,7 +27,7 @@
 # count. Nor does it matter what becomes of the guest once the test has said it: a lock that is
 # left held stops it dead, and nobody waits for that. All share a tree, and those of a cell a
 # kernel: 5 minutes for the first of a cell, then 10 s each; a header costs minutes.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
+# shellcheck disable=SC2154,SC2034 # load_cell sets CELL_*, record.sh reads TREE_ID
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
 SIDES=$BUILD/mutants$(tree_suffix)
@@ -230,8 +230,8 @@ prepare()
 	(cd "$CELL_KOUT" && rm -rf .unbroken && mkdir .unbroken && cp -p --parents "${@:2}" .unbroken)
 	begin=$SECONDS
 	LIMIT=900 boot unbroken "$1" any
-	[ -z "$SAID" ] && grep -qx exit "$CELL_OUT/ended" ||
-		die "$1: the stack itself does not pass: ${SAID:-see $OUT/unbroken/}"
+	grep -qx exit "$CELL_OUT/ended" || SAID=${SAID:-$(<"$CELL_OUT/ended")}
+	[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $OUT/unbroken/"
 	LIMIT=$(((SECONDS - begin) * 2 + 10))
 }
 
@@ -283,7 +283,7 @@ function_()
 	done
 	for cell in $3; do
 		side mutant "$cell"
-		begin_record "$MUTATE" "$MUTANTS_DIR/places.cocci"
+		begin_record
 		KEY=$INPUT_KEY LIMIT=
 		next=()
 		for mutant in "${left[@]}"; do
@@ -332,26 +332,35 @@ score()
 		"that do not compile, ${of[listed]:-0} listed; ${of[survived]:-0} survived"
 }
 
-# generate: all mutants of the table, and LINE of each function.
+# generate: the mutants of the table that are asked for, and LINE of each function.
 generate()
 {
-	local file name cells objects
+	local file name cells cell objects of pattern
 
-	need spatch coccinelle
+	"$HARNESS/gate/deps.sh" --mutants
 	rm -f "$MADE"/*.patch
 	mkdir -p "$MADE"
 	declare -gA LINE=()
 	FUNCTIONS=()
 	while IFS=$'\t' read -r name file cells objects; do
-		LINE[$name]="$file	$cells	${objects:-${file%.c}.o}"
-		FUNCTIONS+=("$name")
+		of=
+		for cell in $cells; do
+			[[ " ${CELLS:-$cell} " != *" $cell "* ]] || of+="$cell "
+		done
+		for pattern in ${MUTANTS:-*}; do
+			# shellcheck disable=SC2053 # a pattern
+			[[ -n $of && $name = ${pattern%%-*} ]] || continue
+			LINE[$name]="$file	$of	${objects:-${file%.c}.o}"
+			FUNCTIONS+=("$name")
+			break
+		done
 	done < <(grep -v '^#' "$MUTANTS_DIR/functions.tsv")
 	walk_tree "$TREE_REV" "$SIDES/mutant/tree" >/dev/null
 	for file in $(printf '%s\n' "${LINE[@]}" | cut -f1 | sort -u); do
 		say mutants "generating those of $file"
-		read -ra names < <(for name in "${FUNCTIONS[@]}"; do
-			[ "${LINE[$name]%%	*}" != "$file" ] || printf '%s ' "$name"; done; echo)
-		"$MUTATE" make "$SIDES/mutant/tree" "$file" "$MADE" "${names[@]}" || exit 1
+		mapfile -t of < <(for name in "${FUNCTIONS[@]}"; do
+			[ "${LINE[$name]%%	*}" != "$file" ] || echo "$name"; done)
+		"$MUTATE" make "$SIDES/mutant/tree" "$file" "$MADE" "${of[@]}" || exit 1
 	done
 }
 
@@ -370,7 +379,7 @@ chosen()
 
 main()
 {
-	local all i name names=() written=()
+	local all i name written=()
 	local -A COUNT=()
 
 	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\" and AGAIN=1"
@@ -404,14 +413,16 @@ main()
 		done
 		echo "$KILLED killed, $((${#NAMES[@]} - KILLED)) survived"
 	fi
-	[ -n "${MUTANTS:-}" ] && [ "$(wc -w <<<"$MUTANTS")" = ${#written[@]} ] || generated
+	if [ -z "${MUTANTS:-}" ] || [ "$(wc -w <<<"$MUTANTS")" -gt ${#written[@]} ]; then
+		generated
+	fi
 	[ "$KILLED" = ${#written[@]} ] && [ "${COUNT[survived]:-0}" = 0 ]
 }
 
 # generated: the score of those that are asked for.
 generated()
 {
-	local name all mine
+	local name all mine file cells objects
 
 	generate
 	all=$(for name in "${FUNCTIONS[@]}"; do chosen "$name"; done)

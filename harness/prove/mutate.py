@@ -115,9 +115,10 @@ def edits(source: Source, span: tuple[int, int]) -> Iterator[tuple[str, list[Edi
         for m in pattern.finditer(code, *span):
             yield "word", [(m.start(), m.end(), new if m[0] != new else other or new)]
     yield from locks(code, span)
-    unlocks = [s for s in simple if "unlock" in code[slice(*s)]]
-    for a, b in unlocks:
-        for c, d in statements:
+    # Of those that end alike the first has the others in it: a loop, not its body.
+    whole = {b: (a, b) for a, b in reversed(statements)}.values()
+    for a, b in (s for s in simple if "unlock" in code[slice(*s)]):
+        for c, d in whole:
             first, second = sorted(((a, b), (c, d)))
             if first[1] <= second[0] and not code[first[1]:second[0]].strip():
                 yield "move", [(*first, code[slice(*second)]), (*second, code[slice(*first)])]
@@ -181,7 +182,7 @@ def said(folder: Path) -> str:
     for text in (console, port):
         if bad := re.search(r"^(?:\[[ \d.]+\])? *not ok \d+ (\S+)", text, re.M):
             case = re.escape(bad[1].rpartition(".")[2])
-            why = re.search(rf"# {case}: (?:EXPECTATION|ASSERTION) FAILED at \S+(?:\n[^#\n]*)*"
+            why = re.search(rf"# {case}: (?:EXPECTATION|ASSERTION) FAILED at \S+(?:\n(?!.*(?:# |ok \d)).*)*"
                             rf"|:{case}:Expected .*|# {case}: (?!.*(?:pass|rounds)).*", text)
             return f"test {bad[1]}: " + (re.sub(r"\n\[[ 0-9.]+\]", " ", why[0]) if why else "-")
     if bad := re.search(r"^guest: (?:exit (\S+) (?!0$|4$)|timeout (\S+))", port, re.M):
