@@ -66,9 +66,9 @@ KNOBS_bisect := SERIES CELLS ALL BOOT AGAIN
 regress:	## the kernel's own mm tests on base and series, side by side (1 hour)
 	@harness/prove/regress.sh
 KNOBS_regress := CELLS TESTS RETRIES AGAIN
-mutants:	## break the series on purpose, see the tests catch it (1 hour)
+mutants:	## break the series on purpose, written and generated, see the tests catch it (hours)
 	@harness/prove/mutants.sh
-KNOBS_mutants := MUTANTS AGAIN
+KNOBS_mutants := MUTANTS SAMPLE SEED CELLS AGAIN
 model:	## check the model of retraction with spin, and its broken variants (6 min)
 	@harness/prove/model.sh
 KNOBS_model := MODELS AGAIN
@@ -110,5 +110,6 @@ KNOBS_distclean := FORCE
 #  V=N                    version of the mails; BRANCH=NAME: the branch to make (that of SERIES, or ptlock-stack)
 #  PROG="A.c B.c"         C files to try; TIMEOUT=SECONDS: for each; SHARE=DIR: a folder to see in the guest
 #  ALL=1                  one cell of each build; BOOT="A B": the cells to boot
-#  TESTS="A B"            only those; MUTANTS="A B", MODELS="A B": only those
+#  TESTS="A B"            only those; MODELS="A B": only those; MUTANTS="A B": names, functions, patterns
+#  SAMPLE=N SEED=WORD     N of the generated mutants, the same ones for the same word
 #  DURATION=SECONDS       how long a test takes; RETRIES=N: how often a failed one is repeated

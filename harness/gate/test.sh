@@ -101,7 +101,7 @@ read -ra cells <<<"${CELLS:-x86_64 arm64 arm-lpae-highpte}"
 for name in "${cells[@]}"; do
 	load_cell "$name"
 done
-"$HARNESS/gate/deps.sh" --test --lint --matrix --model --bench "${cells[@]}"
+"$HARNESS/gate/deps.sh" --test --lint --matrix --mutants --model --bench "${cells[@]}"
 "$HARNESS/source/tree.sh" >/dev/null
 unit_tests
 lint

@@ -441,6 +441,8 @@ SECTIONS: list[tuple[str, Section, Section | None, str]] = [
         ("Reproducers, base beside series", reproducers, "make repro, make windows"),
         ("Windows", windows, "make windows"),
         ("Mutants", listed("mutant", "killed", "survived"), "make mutants"),
+        ("Generated mutants", listed("mutation", "without a survivor", "with survivors"),
+         "make mutants"),
         ("The model", listed("model", "as it must be", "wrong"), "make model"),
         ("The kernel's own tests, base and series", own_tests, "make regress"),
         ("Races", listed("race", "passed", "failed"), "make race"),

@@ -2,28 +2,44 @@
 # SPDX-License-Identifier: GPL-2.0
 # mutants.sh: breaks the stack on purpose, and has the tests catch it.
 #
-# in:   mutants/*.patch, or MUTANTS="NAME NAME ..." of them; each names what it breaks
-#       (Breaks:), the cell to boot (Cell:) and the test that has to fail there (Killed-by:):
-#       SUITE.CASE of KUnit, PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST for one of
-#       windows.sh; then comes the diff. AGAIN=1: also those that were killed before
-# out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test
-#       said, and a last line "N killed, N survived"
-# exit: 0 when each was killed by the test that it names; 1 otherwise
+# in:   mutants/*.patch, the written ones; each names what it breaks (Breaks:), the cell to
+#       boot (Cell:) and the test that has to fail there (Killed-by:): SUITE.CASE of KUnit,
+#       PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST for one of windows.sh; then comes
+#       the diff
+#       mutants/functions.tsv: the functions that mutate.py breaks at every place, and the
+#       cells one of which has to notice; mutants/equivalent.tsv: which of them cannot be
+#       noticed, and why
+#       MUTANTS="NAME ..." only these: names, functions, or patterns of both ('*-lock-*');
+#       SAMPLE=N SEED=WORD: N of the generated ones, the same ones for the same word, and no
+#       written one; CELLS="A B": the generated ones of these; AGAIN=1: also what is known of the same inputs
+# out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said,
+#       a line "N killed, N survived"; of the generated, build/mutants/made/: the diffs, and
+#       FUNCTION.tsv (name, cell, inputs, code, state, what was said); a line for each
+#       survivor, and the score
+# exit: 0 when each was killed, a written one by the test that it names; 1 otherwise
+#
+# Of the generated, what cannot be compiled, and what compiles to the same code as the
+# function does, or as another mutant of it, is set aside. The rest is killed when a test fails,
+# when the kernel itself complains, or when the guest takes more than twice as long as the
+# unbroken one.
 #
 # A mutant is only killed by a failed expectation of that test: a crash or a time-out does not
 # count. Nor does it matter what becomes of the guest once the test has said it: a lock that is
 # left held stops it dead, and nobody waits for that. All share a tree, and those of a cell a
 # kernel: 5 minutes for the first of a cell, then 10 s each; a header costs minutes.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
+# shellcheck disable=SC2154,SC2034 # load_cell sets CELL_*, record.sh reads TREE_ID
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
 SIDES=$BUILD/mutants$(tree_suffix)
 . "$HARNESS/prove/pair.sh"
 
 MUTANTS_DIR=$HARNESS/prove/mutants
+MUTATE=$HARNESS/prove/mutate.py
 WINDOWS=$HARNESS/prove/windows
 OUT=$SIDES
-GRACE=5	# seconds that a guest may take after its test has failed
+MADE=$OUT/made
+GRACE=5	# seconds that a guest may take after its test has failed, or the kernel complained
+STATES=(test kernel timeout equal same build listed survived)
 
 # header NAME FIELD: what the head of a mutant says.
 header()
@@ -68,6 +84,7 @@ complaint()
 {
 	local name=${1#*.} log=console.log
 
+	[ "$1" != any ] || { "$MUTATE" said "$2"; return; }
 	! is_selftest "$1" || log=port.log
 	[ -f "$2/$log" ] || return 0
 	tr -d '\r\0' <"$2/$log" | sed 's/^\[ *[0-9.]*\] \?//' |
@@ -85,17 +102,13 @@ complaint()
 		END { print substr(said, 1, 200) }'
 }
 
-# boot NAME CELL TEST: builds the broken kernel and boots it. Sets SAID, and STATE: how
-# the test ended, if the guest came to its end. It need not once the test has failed.
+# boot NAME CELL TEST: boots the kernel as it is built. Sets SAID, and STATE: how the test
+# ended, if the guest came to its end. It need not once the test has failed.
 boot()
 {
 	local pid left=$GRACE
 
-	walk_tree "$TREE_REV" "$TREE" >/dev/null
-	pgit -C "$TREE" apply "$MUTANTS_DIR/$1.patch" ||
-		die "harness/prove/mutants/$1.patch does not apply to the stack: make it again"
-	"$HARNESS/guest/kernel.sh" "$2"
-	"$HARNESS/guest/user.sh" "$2"
+	mkdir -p "$OUT/$1"
 	rm -f "$CELL_OUT"/{console.log,port.log,result.tsv}
 	"$HARNESS/guest/boot.sh" "$2" >"$OUT/$1/verdict.log" 2>&1 &
 	pid=$!
@@ -146,7 +159,14 @@ mutant()
 		mkdir -p "$OUT/$name"
 		case $test in
 		windows.*) in_windows "$name" "${test#windows.}" ;;
-		*) boot "$name" "$cell" "$test" ;;
+		*)
+			walk_tree "$TREE_REV" "$TREE" >/dev/null
+			pgit -C "$TREE" apply "$MUTANTS_DIR/$name.patch" || die \
+				"harness/prove/mutants/$name.patch does not apply to the stack: make it again"
+			"$HARNESS/guest/kernel.sh" "$cell"
+			"$HARNESS/guest/user.sh" "$cell"
+			boot "$name" "$cell" "$test"
+			;;
 		esac
 		record mutant "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \
 			"${SAID:-$test: ${STATE:-did not run}}"
@@ -159,16 +179,222 @@ mutant()
 	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$test" "$result"
 }
 
+# known NAME CELL: what came out of these inputs: code, state, what was said; by tabs.
+known()
+{
+	awk -F'\t' -v name="$1" -v cell="$2" -v key="$KEY" '
+		$1 == name && $2 == cell && $3 == key { line = $4 "\t" $5 "\t" $6 }
+		END { print line }' "$TABLE"
+}
+
+# code OBJECT...: one word for what they do. Symbols are numbered where there is no name.
+code()
+{
+	(cd "$CELL_KOUT" && objdump -dr --no-show-raw-insn "$@") | sha256sum | cut -c-16
+}
+
+# compile OBJECT...: as the kernel's make does it, without asking it what else is to be done.
+compile()
+{
+	local object
+
+	for object; do
+		(cd "$CELL_KOUT" && sh -c "$(sed -n '1s/^savedcmd_[^ ]* := //p' \
+			"${object%/*}/.${object##*/}.cmd" | sed 's/\$\$/$/g; s/\\#/#/g')" \
+			) >>"$MADE/compile.log" 2>&1 </dev/null || return
+	done
+}
+
+# exchange FILE PATCH [-R]: FILE keeps its time, so that make takes nothing for outdated
+# but the link of what compile() made.
+exchange()
+{
+	local time
+
+	time=$(stat -c %y "$TREE/$1")
+	pgit -C "$TREE" apply "${@:3}" "$2" || die "$2 does not apply: remove ${MADE#"$ROOT/"}"
+	touch -d "$time" "$TREE/$1"
+}
+
+# prepare CELL OBJECT...: its kernel, unbroken, must pass; LIMIT is twice its time.
+prepare()
+{
+	local begin
+
+	walk_tree "$TREE_REV" "$TREE" >/dev/null
+	rm -f "$CELL_KOUT"/.stamp	# an object may be that of a mutant
+	(cd "$CELL_KOUT" 2>/dev/null && rm -f "${@:2}") || true
+	"$HARNESS/guest/kernel.sh" "$1"
+	"$HARNESS/guest/user.sh" "$1"
+	CODE=$(code "${@:2}")
+	(cd "$CELL_KOUT" && rm -rf .unbroken && mkdir .unbroken && cp -p --parents "${@:2}" .unbroken)
+	begin=$SECONDS
+	LIMIT=900 boot unbroken "$1" any
+	grep -qx exit "$CELL_OUT/ended" || SAID=${SAID:-$(<"$CELL_OUT/ended")}
+	[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $OUT/unbroken/"
+	LIMIT=$(((SECONDS - begin) * 2 + 10))
+}
+
+# attempt NAME CELL FILE OBJECT...: one generated mutant, in a cell that is prepared.
+attempt()
+{
+	local code=- state said='' same
+
+	exchange "$3" "$MADE/$1.patch"
+	if ! compile "${@:4}"; then
+		state=build said=$(grep -m1 error: "$MADE/compile.log" | tail -n1) || true
+	else
+		code=$(code "${@:4}")
+		same=$(awk -F'\t' -v cell="$2" -v key="$KEY" -v code="$code" -v name="$1" '
+			$1 != name && $2 == cell && $3 == key && $4 == code { print $1; exit }' "$TABLE")
+		if [ "$code" = "$CODE" ]; then
+			state=equal
+		elif [ -n "$same" ]; then
+			state=same said=$same
+		elif ! "$HARNESS/guest/kernel.sh" "$2" 2>>"$MADE/compile.log"; then
+			state=build said="it cannot be linked"
+		else
+			LIMIT=$LIMIT boot "$1" "$2" any
+			state=${SAID%% *} said=${SAID#* }
+			[ -n "$state" ] || state=survived
+			[ "$state" != survived ] || grep -qx exit "$CELL_OUT/ended" || state=timeout
+		fi
+	fi
+	rm -f "$MADE/compile.log"
+	exchange "$3" "$MADE/$1.patch" -R
+	cp -r "$CELL_KOUT"/.unbroken/. "$CELL_KOUT"
+	printf '%s\t' "$1" "$2" "$KEY" "$code" "$state" >>"$TABLE"
+	printf '%s\n' "$said" >>"$TABLE"
+}
+
+# function NAME FILE CELLS OBJECTS MUTANT...: all of them; a cell gets what those before
+# it did not notice. Adds to COUNT, and writes the record if it is the whole function.
+function_()
+{
+	local name=$1 file=$2 cell mutant code state said left=("${@:5}") next objects figures
+	local -A found=() mine=() reason=()
+
+	TABLE=$MADE/$name.tsv
+	touch "$TABLE"
+	read -ra objects <<<"$4"
+	for mutant in "${left[@]}"; do
+		reason[$mutant]=$(awk -F'\t' -v name="$mutant" '$1 == name { print $2 ": " $3 }' \
+			"$MUTANTS_DIR/equivalent.tsv")
+	done
+	for cell in $3; do
+		side mutant "$cell"
+		begin_record
+		KEY=$INPUT_KEY LIMIT=
+		next=()
+		for mutant in "${left[@]}"; do
+			if [ -n "${reason[$mutant]}" ]; then
+				found[$mutant]=listed
+				continue
+			fi
+			if on AGAIN || [ -z "$(known "$mutant" "$cell")" ]; then
+				say mutants "$cell: $mutant"
+				[ -n "$LIMIT" ] || prepare "$cell" "${objects[@]}"
+				attempt "$mutant" "$cell" "$file" "${objects[@]}"
+			fi
+			IFS=$'\t' read -r code state said < <(known "$mutant" "$cell")
+			[[ ${found[$mutant]:-} = survived && $state =~ ^(equal|same|build)$ ]] ||
+				found[$mutant]=$state
+			[[ $state =~ ^(test|kernel|timeout)$ ]] || next+=("$mutant")
+		done
+		left=("${next[@]}")
+	done
+	for mutant in "${@:5}"; do
+		state=${found[$mutant]}
+		mine[$state]=$((${mine[$state]:-0} + 1)) COUNT[$state]=$((${COUNT[$state]:-0} + 1))
+		[ "$state" != survived ] || printf '%s SURVIVED: %s\n' "$mutant" \
+			"$(sed -n '1s/^Breaks: //p' "$MADE/$mutant.patch")"
+	done
+	[ $# -ge 5 ] && [ $(($# - 4)) = "$(find "$MADE" -name "$name-*.patch" | wc -l)" ] || return 0
+	figures=$(for state in "${STATES[@]}"; do printf '\t%s' "${mine[$state]:-0}"; done)
+	printf 'mutants\t%s\n%s%s\n' "$(tr ' ' '\t' <<<"${STATES[*]}")" $(($# - 4)) "$figures" \
+		>"$MADE/figures"
+	CELL_cell=
+	begin_record "$TABLE"
+	record mutation "$name" "$([ -n "${mine[survived]:-}" ] && echo fail || echo pass)" \
+		"$(score mine)" --figures "$MADE/figures"
+}
+
+# score ARRAY: in words.
+score()
+{
+	local -n of=$1
+	local killed=$((${of[test]:-0} + ${of[kernel]:-0} + ${of[timeout]:-0})) all
+
+	all=$((killed + ${of[survived]:-0}))
+	echo "$killed of $all killed ($((all ? killed * 100 / all : 100)) %): ${of[test]:-0} by a test," \
+		"${of[kernel]:-0} by the kernel's own checks, ${of[timeout]:-0} by time;" \
+		"set aside: ${of[equal]:-0} of equal code, ${of[same]:-0} like another, ${of[build]:-0}" \
+		"that do not compile, ${of[listed]:-0} listed; ${of[survived]:-0} survived"
+}
+
+# generate: the mutants of the table that are asked for, and LINE of each function.
+generate()
+{
+	local file name cells cell objects of pattern
+
+	"$HARNESS/gate/deps.sh" --mutants
+	rm -f "$MADE"/*.patch
+	mkdir -p "$MADE"
+	declare -gA LINE=()
+	FUNCTIONS=()
+	while IFS=$'\t' read -r name file cells objects; do
+		of=
+		for cell in $cells; do
+			[[ " ${CELLS:-$cell} " != *" $cell "* ]] || of+="$cell "
+		done
+		for pattern in ${MUTANTS:-*}; do
+			# shellcheck disable=SC2053 # a pattern
+			[[ -n $of && $name = ${pattern%%-*} ]] || continue
+			LINE[$name]="$file	$of	${objects:-${file%.c}.o}"
+			FUNCTIONS+=("$name")
+			break
+		done
+	done < <(grep -v '^#' "$MUTANTS_DIR/functions.tsv")
+	walk_tree "$TREE_REV" "$SIDES/mutant/tree" >/dev/null
+	for file in $(printf '%s\n' "${LINE[@]}" | cut -f1 | sort -u); do
+		say mutants "generating those of $file"
+		mapfile -t of < <(for name in "${FUNCTIONS[@]}"; do
+			[ "${LINE[$name]%%	*}" != "$file" ] || echo "$name"; done)
+		"$MUTATE" make "$SIDES/mutant/tree" "$file" "$MADE" "${of[@]}" || exit 1
+	done
+}
+
+# chosen FUNCTION: those of its mutants that are asked for.
+chosen()
+{
+	local name pattern
+
+	while read -r name; do
+		for pattern in ${MUTANTS:-*}; do
+			# shellcheck disable=SC2053 # a pattern
+			[[ $name != $pattern && $1 != $pattern ]] || { echo "$name"; break; }
+		done
+	done < <(find "$MADE" -name "$1-*.patch" -printf '%f\n' | sed 's/\.patch$//' | sort)
+}
+
 main()
 {
-	local all i name
+	local all i name written=()
+	local -A COUNT=()
 
 	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\" and AGAIN=1"
 	all=$(basename -s .patch -- "$MUTANTS_DIR"/*.patch | paste -sd' ')
-	read -ra NAMES <<<"${MUTANTS:-$all}"
-	for name in "${NAMES[@]}"; do
-		[ -f "$MUTANTS_DIR/$name.patch" ] ||
-			die "no mutant '$name': the known ones are $all"
+	set -f
+	for name in ${MUTANTS:-$all}; do
+		if [ -f "$MUTANTS_DIR/$name.patch" ]; then
+			written+=("$name")
+		elif ! cut -f1 "$MUTANTS_DIR/functions.tsv" | grep -qx -- "${name%%-*}" &&
+			[[ $name != *[*?[]* ]]; then
+			die "no mutant '$name': the known ones are $all, and those of functions.tsv"
+		fi
+	done
+	[ -z "${SAMPLE:-}" ] || written=()
+	for name in "${written[@]}"; do
 		for i in Breaks Cell Killed-by; do
 			header "$name" "$i" >/dev/null
 		done
@@ -178,14 +404,37 @@ main()
 	TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 	export AS
 	KILLED=0
-	mapfile -t NAMES < <(in_order "${NAMES[@]}")
-	printf '%-22s %-18s %-32s %s\n' mutant cell "killed by" result
-	for i in "${!NAMES[@]}"; do
-		say mutants "$((i + 1))/${#NAMES[@]}: ${NAMES[i]}"
-		mutant "${NAMES[i]}"
+	if [ ${#written[@]} -gt 0 ]; then
+		mapfile -t NAMES < <(in_order "${written[@]}")
+		printf '%-22s %-18s %-32s %s\n' mutant cell "killed by" result
+		for i in "${!NAMES[@]}"; do
+			say mutants "$((i + 1))/${#NAMES[@]}: ${NAMES[i]}"
+			mutant "${NAMES[i]}"
+		done
+		echo "$KILLED killed, $((${#NAMES[@]} - KILLED)) survived"
+	fi
+	if [ -z "${MUTANTS:-}" ] || [ "$(wc -w <<<"$MUTANTS")" -gt ${#written[@]} ]; then
+		generated
+	fi
+	[ "$KILLED" = ${#written[@]} ] && [ "${COUNT[survived]:-0}" = 0 ]
+}
+
+# generated: the score of those that are asked for.
+generated()
+{
+	local name all mine file cells objects
+
+	generate
+	all=$(for name in "${FUNCTIONS[@]}"; do chosen "$name"; done)
+	[ -z "${SAMPLE:-}" ] || all=$(shuf -n "$SAMPLE" <<<"$all" \
+		--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done))
+	AS=mutant
+	for name in "${FUNCTIONS[@]}"; do
+		mapfile -t mine < <(grep "^$name-" <<<"$all")
+		[ ${#mine[@]} = 0 ] || IFS=$'\t' read -r file cells objects <<<"${LINE[$name]}"
+		[ ${#mine[@]} = 0 ] || function_ "$name" "$file" "$cells" "$objects" "${mine[@]}"
 	done
-	echo "$KILLED killed, $((${#NAMES[@]} - KILLED)) survived"
-	[ "$KILLED" = ${#NAMES[@]} ]
+	score COUNT
 }
 
 # Its tests call the functions one by one.

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Breaks functions of the kernel, one place at a time, and tells who noticed.
+
+usage: mutate.py make TREE FILE FOLDER FUNCTION...   a patch for each mutant of them
+       mutate.py said FOLDER       which test failed by the logs there, or what else the
+                                   kernel complained of: nothing while all is well
+
+coccinelle finds the places (mutants/places.cocci); what is put there is below. A mutant is
+FUNCTION-OPERATOR-HASH, the hash that of its changed lines and of how many there were alike:
+changes elsewhere do not rename it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Iterator
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "judge"))
+import verdict  # noqa: E402
+
+Edit = tuple[int, int, str]  # from, to, what takes its place
+
+# Statements of which one more shows, or should: a flush, an accounting, a free.
+ONCE = re.compile(r"flush|clear|count|rmap|_(add|sub|inc|dec|put|get|free)\b|\b(free|put|get)_"
+                  r"|free_defer|nr_|invalidate|[-+|]=")
+LOCK = re.compile(r"(?:(\w+) = )?(\w*?)lock(_(?!ptr)\w+)?\(((?:[^();]|\([^()]*\))*)\)")
+OPERATORS = {"&&": "||", "||": "&&", "<": "<= < -1 +", "<=": "< <= 1 +", ">": ">= > 1 +",
+             ">=": "> >= -1 +"}
+ARGUMENTS = [(re.compile(pattern), new) for pattern, new in (
+    (r"\w*(pte|ptep|pmd|pmdp)", "{} + 1"),
+    (r"(\w+->vm_)?\w*mm", "current->mm"),
+    (r"(\w+->)?\w*(addr|address|start|end)", "{} + PAGE_SIZE"))]
+WORDS = [(re.compile(pattern), new, other) for pattern, new, other in (
+    (r"\b(HPAGE_)?PMD_SIZE\b", "PAGE_SIZE", ""), (r"\bPAGE_SIZE\b", "PMD_SIZE", ""),
+    (r"(?<=[ (])-E[A-Z]+\b", "-EINVAL", "-EAGAIN"),
+    (r"\bSCAN_[A-Z_]+\b", "SCAN_FAIL", "SCAN_SUCCEED"),
+    (r"\bVM_FAULT_[A-Z]+\b", "VM_FAULT_SIGBUS", "VM_FAULT_NOPAGE"),
+    (r"\b(true|false)\b", "true", "false"))]
+
+
+class Source:
+    """A file, and where coccinelle says that its functions can be broken."""
+
+    def __init__(self, path: Path, functions: list[str]) -> None:
+        self.text = path.read_text(encoding="utf-8")
+        lines = [0]
+        for line in self.text.splitlines(True):
+            lines.append(lines[-1] + len(line))
+        # Comments are blanked for what is looked for by its text.
+        self.code = re.sub(r"/\*.*?\*/|//[^\n]*", lambda m: re.sub(r"\S", " ", m[0]),
+                           self.text, flags=re.S)
+        run = subprocess.run(
+            ["spatch", "--very-quiet", "--no-includes", "--no-show-diff", "--cocci-file",
+             str(HERE / "mutants/places.cocci"), str(path)], capture_output=True, text=True,
+            env={**os.environ, "FUNCTIONS": " ".join(functions)}, check=False, timeout=300)
+        self.places: dict[str, list[tuple[int, int]]] = {}
+        for line in sorted(set(run.stdout.splitlines())):
+            kind, *at = line.split()
+            a, b, c, d = map(int, at)
+            self.places.setdefault(kind, []).append((lines[a - 1] + b, lines[c - 1] + d))
+        if not self.places:
+            raise ValueError(f"{path}: {' '.join(functions)}: spatch found nothing: {run.stderr}")
+
+    def body(self, name: str) -> list[tuple[int, int]]:
+        """Where the function is: more than once, if by configuration."""
+        return [(m.start(), m.end()) for m in re.finditer(
+            rf"^\w[^\n;]*\b{name}\([^;{{]*?\)\n\{{\n.*?^\}}", self.code, re.M | re.S)]
+
+    def inside(self, kind: str, span: tuple[int, int]) -> list[tuple[int, int]]:
+        return sorted(p for p in self.places.get(kind, ()) if span[0] <= p[0] < span[1])
+
+
+def edits(source: Source, span: tuple[int, int]) -> Iterator[tuple[str, list[Edit]]]:
+    """All ways to break the function there: the operator, and what it changes."""
+    code, statements = source.code, source.inside("statement", span)
+    simple = [(a, b) for a, b in statements
+              if code[b - 1] == ";" and not re.match(r"(if|for|while|do|switch)\b", code[a:b])]
+    for a, b in simple:
+        yield "drop", [(a, b, "{ }")]
+        if ONCE.search(code, a, b) and not code.startswith("return", a):
+            yield "twice", [(a, b, f"{{ {code[a:b]} {code[a:b]} }}")]
+        for old, new in (("continue;", "break;"), ("break;", "continue;")):
+            if code[a:b] == old:
+                yield "jump", [(a, b, new)]
+    labels = re.findall(r"^(\w+):", code[slice(*span)], re.M)
+    for m in re.finditer(r"\bgoto (\w+);", code[slice(*span)]):
+        if m[1] in labels and len(labels) > 1:
+            other = labels[(labels.index(m[1]) + 1) % len(labels)]
+            yield "jump", [(span[0] + m.start(1), span[0] + m.end(1), other)]
+    conditions = source.inside("condition", span) + [
+        (span[0] + m.start(1), span[0] + m.end(1))
+        for m in re.finditer(r"\} while \((.*)\);", code[slice(*span)])]
+    for a, b in sorted(set(conditions)):
+        yield "true", [(a, b, "1")]
+        yield "false", [(a, b, "0")]
+        yield "not", [(a, a, "!("), (b, b, ")")]
+    for a, b in source.inside("operator", span):
+        words = OPERATORS[code[a:b]].split(" ", 1)
+        for new in words:
+            yield "operator", [(a, b, new)]
+    for a, b in source.inside("argument", span):
+        for pattern, new in ARGUMENTS:
+            if pattern.fullmatch(code[a:b]) and new != code[a:b]:
+                yield "argument", [(a, b, new.format(code[a:b]))]
+    for pattern, new, other in WORDS:
+        for m in pattern.finditer(code, *span):
+            yield "word", [(m.start(), m.end(), new if m[0] != new else other or new)]
+    yield from locks(code, span)
+    # Of those that end alike the first has the others in it: a loop, not its body.
+    whole = {b: (a, b) for a, b in reversed(statements)}.values()
+    for a, b in (s for s in simple if "unlock" in code[slice(*s)]):
+        for c, d in whole:
+            first, second = sorted(((a, b), (c, d)))
+            if first[1] <= second[0] and not code[first[1]:second[0]].strip():
+                yield "move", [(*first, code[slice(*second)]), (*second, code[slice(*first)])]
+
+
+def locks(code: str, span: tuple[int, int]) -> Iterator[tuple[str, list[Edit]]]:
+    """A lock not taken at all, nor dropped: each by the name that it has here."""
+    found: dict[str, list[Edit]] = {}
+    for m in LOCK.finditer(code, *span):
+        to, kind, args = m[1], m[2], [arg.strip() for arg in m[4].split(",")]
+        if kind in ("pte_offset_map_", "pte_alloc_map_"):
+            name, new = args[-1].strip("&*"), f"{to} = pte_offset_map_ro_nolock({m[4]})"
+        elif kind == "pte_unmap_un":
+            name, new = args[1], f"pte_unmap({args[0]})"
+        elif kind == "pmd_" and to:
+            name, new = to, f"{to} = pmd_lockptr({m[4]})"
+        elif not to and re.match(r";", code[m.end():]):
+            name, new = args[0] or kind.removesuffix("un"), "do { } while (0)"
+        else:
+            continue
+        found.setdefault(name, []).append((m.start(), m.end(), new))
+    for edit in found.values():
+        yield "lock", edit
+
+
+def changed(text: str, edit: list[Edit]) -> str:
+    for a, b, new in sorted(edit, reverse=True):
+        text = text[:a] + new + text[b:]
+    return text
+
+
+def make(tree: Path, file: str, folder: Path, functions: list[str]) -> None:
+    """Each once: two operators may do the same."""
+    source = Source(tree / file, functions)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in functions:
+        bodies = source.body(name)
+        if not bodies:
+            raise ValueError(f"{file}: no function {name}")
+        seen: set[str] = set()
+        alike: Counter[str] = Counter()
+        for operator, edit in (pair for span in bodies for pair in edits(source, span)):
+            text = changed(source.text, edit)
+            if text in seen | {source.text}:
+                continue
+            seen.add(text)
+            diff = list(difflib.unified_diff(
+                source.text.splitlines(True), text.splitlines(True), f"a/{file}", f"b/{file}"))
+            lines = [line for line in diff[2:] if line[0] in "+-"]
+            what = " ".join(" ".join(lines).split())
+            alike[what] += 1
+            digest = hashlib.sha256(f"{what} {alike[what]}".encode()).hexdigest()[:6]
+            where = source.text.count("\n", 0, min(edit)[0]) + 1
+            (folder / f"{name}-{operator}-{digest}.patch").write_text(
+                f"Breaks: {file}:{where}: {what}\n---\n{''.join(diff)}", encoding="utf-8")
+
+
+def said(folder: Path) -> str:
+    """A test's word counts more than the kernel's, which may come before it."""
+    console, port = (verdict.read_log(folder / f"{name}.log") for name in ("console", "port"))
+    for text in (console, port):
+        if bad := re.search(r"^(?:\[[ \d.]+\])? *not ok \d+ (\S+)", text, re.M):
+            case = re.escape(bad[1].rpartition(".")[2])
+            why = re.search(rf"# {case}: (?:EXPECTATION|ASSERTION) FAILED at \S+(?:\n(?!.*(?:# |ok \d)).*)*"
+                            rf"|:{case}:Expected .*|# {case}: (?!.*(?:pass|rounds)).*", text)
+            return f"test {bad[1]}: " + (re.sub(r"\n\[[ 0-9.]+\]", " ", why[0]) if why else "-")
+    if bad := re.search(r"^guest: (?:exit (\S+) (?!0$|4$)|timeout (\S+))", port, re.M):
+        return f"test {bad[1] or bad[2]}: {bad[0]}"
+    checks = (c for c in verdict.check_console(console)
+              if c.result == "fail" and c.name not in ("announced", "empty"))
+    return next((f"kernel {c.name}: {c.detail}" for c in checks), "")
+
+
+def main(argv: list[str]) -> int:
+    try:
+        if argv[0] == "make":
+            make(Path(argv[1]), argv[2], Path(argv[3]), argv[4:])
+        else:
+            print(" ".join(said(Path(argv[1])).split())[:200])
+    except (ValueError, OSError, LookupError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

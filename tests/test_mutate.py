@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0
+"""mutate.py: which mutants it makes of a small function, that they keep their names, and
+whose word it takes that one was noticed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from common import ROOT
+
+MUTATE = ROOT / "harness/prove/mutate.py"
+TOY = """\
+static int other(struct mm_struct *mm)
+{
+	return mm ? -ENOMEM : 0;
+}
+
+static int toy(struct mm_struct *mm, pmd_t *pmd, unsigned long addr)
+{
+	spinlock_t *pml = pmd_lock(mm, pmd);
+	int i, ret = -ENOMEM;
+
+	/* if (comment) flush(); */
+	for_each_thing(i) {
+		if (addr < 4 && i)
+			continue;
+		flush_tlb_mm(mm);
+	}
+	spin_unlock(pml);
+	ret = use(pmd, addr + PAGE_SIZE);
+	return ret;
+}
+"""
+
+
+@unittest.skipUnless(shutil.which("spatch"), "coccinelle is not installed")
+class Generator(unittest.TestCase):
+    """What is changed, as `operator: old -> new` without what stays."""
+
+    def make(self, text: str = TOY, *functions: str) -> dict[str, str]:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            (folder / "toy.c").write_text(text)
+            subprocess.run([MUTATE, "make", folder, "toy.c", folder / "out",
+                            *(functions or ("toy",))], check=True, timeout=60)
+            found = {}
+            for patch in (folder / "out").iterdir():
+                shutil.copy(folder / "toy.c", folder / "new.c")
+                subprocess.run(["patch", "-s", "-p1", folder / "new.c", patch], check=True)
+                found[patch.stem] = patch.read_text().partition("\n")[0]
+            return found
+
+    def changes(self, operator: str) -> set[str]:
+        found = self.make()
+        return {text.split(": ", 2)[2] for name, text in found.items()
+                if name.split("-")[1] == operator}
+
+    def test_statements(self) -> None:
+        self.assertIn("- spin_unlock(pml); + { }", self.changes("drop"))
+        self.assertEqual(self.changes("twice"), {
+            "- flush_tlb_mm(mm); + { flush_tlb_mm(mm); flush_tlb_mm(mm); }"})
+        self.assertEqual(self.changes("jump"), {"- continue; + break;"})
+
+    def test_conditions(self) -> None:
+        self.assertEqual(self.changes("true"), {
+            f"- if (addr < 4 && i) + if ({new})" for new in ("1", "1 && i", "addr < 4 && 1")})
+        self.assertIn("- if (addr < 4 && i) + if (!(addr < 4 && i))", self.changes("not"))
+        self.assertEqual(self.changes("operator"), {
+            f"- if (addr < 4 && i) + if ({new})" for new in (
+                "addr <= 4 && i", "addr < -1 + 4 && i", "addr < 4 || i")})
+
+    def test_arguments_and_words(self) -> None:
+        self.assertIn("- flush_tlb_mm(mm); + flush_tlb_mm(current->mm);", self.changes("argument"))
+        self.assertIn("- ret = use(pmd, addr + PAGE_SIZE); + ret = use(pmd + 1, addr + PAGE_SIZE);",
+                      self.changes("argument"))
+        self.assertEqual(self.changes("word"), {
+            "- int i, ret = -ENOMEM; + int i, ret = -EINVAL;",
+            "- ret = use(pmd, addr + PAGE_SIZE); + ret = use(pmd, addr + PMD_SIZE);"})
+
+    def test_locks(self) -> None:
+        self.assertEqual(self.changes("lock"), {
+            "- spinlock_t *pml = pmd_lock(mm, pmd); + spinlock_t *pml = pmd_lockptr(mm, pmd); "
+            "- spin_unlock(pml); + do { } while (0);"})
+        self.assertEqual(len(self.changes("move")), 2)
+
+    def test_a_name_stays_when_the_rest_changes(self) -> None:
+        longer = TOY.replace("\tint i,", "\tint j = 3, k;\n\tint i,")
+        self.assertEqual(set(self.make()) - set(self.make(longer)), set())
+
+    def test_only_of_these_functions(self) -> None:
+        self.assertEqual({name.split("-")[0] for name in self.make(TOY, "other")}, {"other"})
+
+    def test_no_such_function(self) -> None:
+        run = subprocess.run([MUTATE, "make", ROOT, "harness/guest/init.c", "/nonexistent", "nope"],
+                             capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("nope", run.stderr)
+
+
+class Said(unittest.TestCase):
+    """A test's word first, then the kernel's."""
+
+    def said(self, console: str, port: str = "") -> str:
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, text in (("console", console), ("port", port)):
+                (Path(scratch) / f"{name}.log").write_text(text)
+            return subprocess.run([MUTATE, "said", scratch], capture_output=True, text=True,
+                                  check=True, timeout=30).stdout.strip()
+
+    def test_kunit(self) -> None:
+        self.assertEqual(self.said(
+            "[    0.50] BUG: Bad page state in process x\n"
+            "[    0.55]     # gone: EXPECTATION FAILED at mm/t.c:61\n"
+            "[    0.55]     Expected a == b, but\n"
+            "[    0.55]         a == 1 (0x1)\n"
+            "[    0.57]     not ok 16 gone\n"),
+            "test gone: # gone: EXPECTATION FAILED at mm/t.c:61 Expected a == b, but a == 1 (0x1)")
+
+    def test_selftest(self) -> None:
+        self.assertEqual(self.said("", "# x.c:7:page:Expected 1 (1) == 2 (2)\n"
+                                       "not ok 1 fix.shared.page\n"),
+                         "test fix.shared.page: :page:Expected 1 (1) == 2 (2)")
+
+    def test_program_that_died(self) -> None:
+        self.assertEqual(self.said("", "guest: exit cow 139\n").split(":")[0], "test cow")
+
+    def test_kernel(self) -> None:
+        self.assertEqual(self.said("BUG: Bad page state in process x\n"),
+                         "kernel bad page: BUG: Bad page state in process x")
+
+    def test_nothing(self) -> None:
+        self.assertEqual(self.said("[    0.57]     ok 16 gone\n", "guest: exit cow 0\n"), "")
+
+
+if __name__ == "__main__":
+    unittest.main()
