@@ -157,14 +157,39 @@ class Cells(Functions):
                          "x86_64|ptlock retract|pgtable_retract guard-regions|240")
 
 
+class Score(Functions):
+    """What is asked for, and what came out."""
+
+    def test_chosen(self) -> None:
+        for name in ("f-drop-1", "f-lock-2", "ff-drop-3"):
+            (self.root / "build/mutants/made").mkdir(parents=True, exist_ok=True)
+            (self.root / f"build/mutants/made/{name}.patch").touch()
+        for asked, found in (("", ["f-drop-1", "f-lock-2"]), ("f", ["f-drop-1", "f-lock-2"]),
+                             ("*-lock-*", ["f-lock-2"]), ("f-drop-1 g", ["f-drop-1"]), ("ff", [])):
+            with self.subTest(asked):
+                self.assertEqual(self.call("eval", f"set -f; MUTANTS='{asked}'; chosen f"), found)
+
+    def test_score(self) -> None:
+        said = self.call("eval", "declare -A of=([test]=5 [kernel]=1 [survived]=2 [equal]=3); "
+                                 "score of")
+        self.assertIn("6 of 8 killed (75 %): 5 by a test, 1 by the kernel's own checks", said[0])
+
+    def test_known_only_of_the_same_inputs(self) -> None:
+        (self.root / "t.tsv").write_text("f-drop-1\tone\tk\tc\ttest\tsaid\n")
+        for cell, key, found in (("one", "k", ["c\ttest\tsaid"]), ("one", "l", [""]), ("two", "k", [""])):
+            self.assertEqual(self.call("eval", f"TABLE={self.root}/t.tsv KEY={key}; "
+                                               f"known f-drop-1 {cell}"), found)
+
+
 class Flow(Guests):
     """On toys: what is killed, what is recorded, what is not done again."""
 
     def setUp(self) -> None:
         super().setUp()
         self.folder = self.root / "harness/prove/mutants"
-        for file in self.folder.iterdir():
+        for file in self.folder.glob("*.patch"):
             file.unlink()
+        (self.folder / "functions.tsv").write_text("# none\n")
         self.add("caught", "fail_case")
         self.add("missed", "nothing")
 

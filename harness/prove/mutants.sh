@@ -425,10 +425,11 @@ generated()
 	local name all mine file cells objects
 
 	generate
+	[ ${#FUNCTIONS[@]} -gt 0 ] || return 0
 	all=$(for name in "${FUNCTIONS[@]}"; do chosen "$name"; done)
 	[ -z "${SAMPLE:-}" ] || all=$(shuf -n "$SAMPLE" <<<"$all" \
 		--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done))
-	AS=mutant
+	AS=mutation
 	for name in "${FUNCTIONS[@]}"; do
 		mapfile -t mine < <(grep "^$name-" <<<"$all")
 		[ ${#mine[@]} = 0 ] || IFS=$'\t' read -r file cells objects <<<"${LINE[$name]}"
