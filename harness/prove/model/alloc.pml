@@ -108,7 +108,7 @@ proctype copy_pte_range()
 		:: i < ENTRIES ->
 			if
 			:: wanted[at(OLD, i)] != none && !is_file(wanted[at(OLD, i)]) &&
-			   vma_needs_copy && wanted[at(NEW, i)] != wanted[at(OLD, i)] ->
+			   wanted[at(NEW, i)] != wanted[at(OLD, i)] ->
 				printf("VIOLATED: fork leaves out an entry\n"); assert(false)
 			:: else
 			fi;

@@ -104,6 +104,8 @@ proctype mfill_atomic(byte e; byte what)
 	/* uffd_lock_vma() */
 	:: what == ANON ->
 		atomic { anon_vma[OLD] = true; printf("anon_vma_prepare()\n") }
+	:: what == POISON && poison_sets_flag ->
+		atomic { vma_maybe_guard[OLD] = true; printf("vma_set_atomic_flag(GUARD)\n") }
 	:: else
 	fi;
 	do

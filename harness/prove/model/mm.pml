@@ -56,6 +56,16 @@ bool anon_vma[PMDS];
 bool vma_uffd_wp[PMDS];
 bool vma_maybe_guard[PMDS];
 
+/*
+ * In a private mapping, UFFDIO_POISON leaves an anon_vma instead, of which nobody
+ * here thinks otherwise than of the flag. Memory failure leaves neither.
+ */
+#ifdef POISON_AS_IN_BASE
+#define poison_sets_flag false
+#else
+#define poison_sets_flag true
+#endif
+
 byte running;		/* processes that are not done yet */
 
 

@@ -49,7 +49,8 @@ init {
 		anon_vma[OLD] = (ENTRY0 == ANON || ENTRY1 == ANON);
 #endif
 		vma_uffd_wp[OLD] = (ENTRY0 == UFFD_WP || ENTRY1 == UFFD_WP);
-		vma_maybe_guard[OLD] = (ENTRY0 == GUARD || ENTRY1 == GUARD);
+		vma_maybe_guard[OLD] = (ENTRY0 == GUARD || ENTRY1 == GUARD ||
+			(poison_sets_flag && (ENTRY0 == POISON || ENTRY1 == POISON)));
 #endif
 #ifdef COLLAPSE
 		running++; run collapse_file();

@@ -28,48 +28,74 @@ inline move_normal_pmd(pmdval, moved)
 	i_mmap_unlock_write()
 }
 
-inline move_pte(e, old_pte, new_pte, pte)
+inline move_pte(from, to, e, from_pte, to_pte, pte)
 {
 	if
-	:: ptes[at(old_pte, e)] == none
+	:: ptes[at(from_pte, e)] == none
 	:: else ->
-		pte = ptes[at(old_pte, e)];
-		pte_clear(OLD, old_pte, e);
-		set_pte_at(NEW, new_pte, e, pte);
+		pte = ptes[at(from_pte, e)];
+		pte_clear(from, from_pte, e);
+		set_pte_at(to, to_pte, e, pte);
 		pte = none
 	fi
 }
 
 #ifdef MOVE_PTES_AS_IN_BASE
-#define new_pmd_same(pmdval) true
+#define new_pmd_same(to, pmdval) true
 #else
-#define new_pmd_same(pmdval) (pmd[NEW] == (pmdval))
+#define new_pmd_same(to, pmdval) (pmd[to] == (pmdval))
 #endif
 
 /* moved stays false for -EAGAIN */
-inline move_ptes(pmdval, old_pte, new_pte, pte, moved)
+inline move_ptes(from, to, pmdval, from_pte, to_pte, pte, moved)
 {
-	pte_offset_map_lock(OLD, pmdval, old_pte);
+	pte_offset_map_lock(from, pmdval, from_pte);
 	if
-	:: old_pte == 0
+	:: from_pte == 0
 	:: else ->
-		pte_offset_map_rw_nolock(NEW, pmdval, new_pte);
+		pte_offset_map_rw_nolock(to, pmdval, to_pte);
 		if
-		:: new_pte == 0
+		:: to_pte == 0
 		:: else ->
-			spin_lock_nested(pte_lockptr(new_pte), pte_lockptr(old_pte));
+			spin_lock_nested(pte_lockptr(to_pte), pte_lockptr(from_pte));
 			if
-			:: new_pmd_same(pmdval) ->
-				move_pte(0, old_pte, new_pte, pte);
-				move_pte(1, old_pte, new_pte, pte);
+			:: new_pmd_same(to, pmdval) ->
+				move_pte(from, to, 0, from_pte, to_pte, pte);
+				move_pte(from, to, 1, from_pte, to_pte, pte);
 				moved = true
 			:: else
 			fi;
-			spin_unlock_nested(pte_lockptr(new_pte), pte_lockptr(old_pte));
-			pte_unmap(new_pte)
+			spin_unlock_nested(pte_lockptr(to_pte), pte_lockptr(from_pte));
+			pte_unmap(to_pte)
 		fi;
-		pte_unmap_unlock(old_pte)
+		pte_unmap_unlock(from_pte)
 	fi
+}
+
+/*
+ * copy_vma_and_data(): there is no memory for a second page table, so what has been
+ * moved is moved back, and the copy of the vma is unmapped. The table that it came
+ * from cannot be allocated again.
+ */
+inline move_back(pmdval, old_pte, new_pte, pte, moved)
+{
+	atomic { moved = false; printf("-ENOMEM: move back\n") }
+	do
+	:: moved || pmd[NEW] == no_table -> break
+	:: atomic { !moved && pmd[NEW] != no_table && pmd[OLD] == no_table ->
+		printf("pte_alloc(): -ENOMEM, the copy is unmapped\n");
+		if
+		:: (wanted[at(NEW, 0)] != none && !is_file(wanted[at(NEW, 0)])) ||
+		   (wanted[at(NEW, 1)] != none && !is_file(wanted[at(NEW, 1)])) ->
+			printf("VIOLATED: no memory to move entries back\n"); assert(false)
+		:: else
+		fi;
+		break }
+	:: !moved && pmd[NEW] != no_table && pmd[OLD] != no_table ->
+		i_mmap_lock_write();
+		move_ptes(NEW, OLD, pmdval, new_pte, old_pte, pte, moved);
+		i_mmap_unlock_write()
+	od
 }
 
 #ifdef MREMAP
@@ -100,21 +126,32 @@ proctype move_page_tables()
 	:: !moved && pmd[OLD] == huge_pmd -> clear_huge_pmd(OLD)
 	:: !moved && pmd_is_table(pmd[OLD]) ->
 		if
-		/* CONFIG_HAVE_MOVE_PMD, and a whole PMD moves */
+#ifndef MREMAP_FAILS
+		/*
+		 * CONFIG_HAVE_MOVE_PMD, and a whole PMD moves. It moves back in
+		 * the same way, if need be: this takes no memory.
+		 */
 		:: pmd[NEW] == no_table -> move_normal_pmd(pmdval, moved)
+#endif
 		:: true ->
 			pte_alloc(NEW, i);
 			if
 			:: need_rmap_locks -> i_mmap_lock_write()
 			:: else
 			fi;
-			move_ptes(pmdval, old_pte, new_pte, pte, moved);
+			move_ptes(OLD, NEW, pmdval, old_pte, new_pte, pte, moved);
 			if
 			:: need_rmap_locks -> i_mmap_unlock_write()
 			:: else
 			fi
 		fi
 	od;
+#ifdef MREMAP_FAILS
+	if
+	:: moved -> move_back(pmdval, old_pte, new_pte, pte, moved)
+	:: skip
+	fi;
+#endif
 	mmap_write_unlock();
 	done()
 }
