@@ -4,8 +4,9 @@
 bool folio_is_huge;	/* what the page cache has for the range */
 
 /*
- * file_backed_vma_is_retractable(). One step: the three are only ever set here,
- * so looking at one after the other finds no more than that.
+ * file_backed_vma_is_retractable(). One step: while i_mmap is held, the three are only
+ * ever set, so looking at one after the other finds no more than that. (The one that
+ * MODIFY_AS_IN_BASE clears is the only one that changes there.)
  */
 #ifdef EMPTINESS_ONLY
 #define vma_is_retractable(p) true

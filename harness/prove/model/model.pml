@@ -16,6 +16,7 @@
 #include "alloc.pml"
 #include "install.pml"
 #include "mremap.pml"
+#include "vma.pml"
 
 #define connected(p, table) (pmd[p] == (table))
 #define kept(p, i) (wanted[at(p, i)] == none || (pmd_is_table(pmd[p]) && \
@@ -100,6 +101,12 @@ init {
 #endif
 #ifdef MREMAP
 		running++; run move_page_tables();
+#endif
+#ifdef MERGE
+		running++; run commit_merge();
+#endif
+#ifdef MODIFY
+		running++; run vma_modify_flags();
 #endif
 		run rcu_core();	/* the last one: never a reader */
 	}
