@@ -15,12 +15,51 @@ bool folio_is_huge;	/* what the page cache has for the range */
 	(!anon_vma[p] && !vma_uffd_wp[p] && !vma_maybe_guard[p])
 #endif
 
-#define table_is_empty(table) \
-	(ptes[at(table, 0)] == none && ptes[at(table, 1)] == none)
+#if defined(VMA_TRYLOCK) || defined(VMA_TRYLOCK_ALL)
+#define ONCE_BEFORE
+#ifdef VMA_TRYLOCK_ALL
+#define needs_vma_lock(p) true
+#else
+#define needs_vma_lock(p) (!vma_is_retractable(p))
+#endif
+#define leave_alone(p) (needs_vma_lock(p) && mmap_writer)
+
+/*
+ * A trylock of the vma, which mmap_lock stands for. It is one step with the look at the
+ * flags: these may be set in between, but not cleared.
+ */
+inline vma_start_read_rmap(p, vma_locked)
+{
+	if
+	:: needs_vma_lock(p) ->
+		mmap_readers++;
+		vma_locked = true;
+		printf("vma_start_read_rmap()\n")
+	:: else -> printf("is the vma retractable? yes\n")
+	fi
+}
+
+inline vma_end_read_rmap(vma_locked)
+{
+	if
+	:: vma_locked ->
+		mmap_readers--;
+		vma_locked = false;
+		printf("vma_end_read_rmap()\n")
+	:: else
+	fi
+}
+#else
+#define leave_alone(p) (!vma_is_retractable(p))
+#define vma_start_read_rmap(p, vma_locked) printf("is the vma retractable? yes\n")
+#define vma_end_read_rmap(vma_locked) skip
+#endif
 
 /* What is looked at again once the PTE lock is held. */
 #if defined(NO_RECHECK)
 #define may_retract(p, table) true
+#elif defined(ONCE_BEFORE)
+#define may_retract(p, table) table_is_empty(table)
 #elif defined(NO_EMPTY_CHECK)
 #define may_retract(p, table) vma_is_retractable(p)
 #else
@@ -36,7 +75,7 @@ bool folio_is_huge;	/* what the page cache has for the range */
 #endif
 
 /* The body of the loop of retract_page_tables() */
-inline retract_page_table(p, pgt_pmd, pte, success, i)
+inline retract_page_table(p, pgt_pmd, pte, success, vma_locked, i)
 {
 	if
 	:: !in_i_mmap[p] -> skip
@@ -44,8 +83,14 @@ inline retract_page_table(p, pgt_pmd, pte, success, i)
 	:: in_i_mmap[p] && !pmd_is_table(pmd[p]) -> skip
 	:: in_i_mmap[p] && pmd_is_table(pmd[p]) ->
 		if
-		:: !vma_is_retractable(p)
-		:: atomic { else -> printf("is the vma retractable? yes\n") }
+#ifndef VMA_LOCK_WAITS
+		:: leave_alone(p)
+#endif
+		:: atomic { !leave_alone(p) -> vma_start_read_rmap(p, vma_locked) }
+#ifdef I_MMAP_DROPPED
+			i_mmap_unlock_read();
+			i_mmap_lock_read();
+#endif
 			pmd_lock();
 			pte_offset_map_rw_nolock(p, pgt_pmd, pte);
 			if
@@ -61,6 +106,14 @@ inline retract_page_table(p, pgt_pmd, pte, success, i)
 #endif
 					/* pmdp_collapse_flush() */
 					pmd_clear(p, pgt_pmd);
+#ifdef FAIL_IF_RETRACTED
+					if
+					:: vma_locked ->
+						printf("VIOLATED: a table of a locked vma is retracted\n");
+						assert(false)
+					:: else
+					fi;
+#endif
 					success = true
 				:: else
 #ifdef PTL_DROPPED_BEFORE_CLEAR
@@ -79,7 +132,7 @@ inline retract_page_table(p, pgt_pmd, pte, success, i)
 			fi
 		fi
 	fi;
-	atomic { pgt_pmd = 0; pte = 0; success = false }
+	atomic { vma_end_read_rmap(vma_locked); pgt_pmd = 0; pte = 0; success = false }
 }
 
 /* try_to_unmap_one() of what the range has in one page table */
@@ -111,7 +164,7 @@ inline try_to_unmap_one(p, pmdval, table)
 proctype collapse_file()
 {
 	byte pgt_pmd, pte, i;
-	bool success;
+	bool success, vma_locked;
 
 	folio_lock();
 	i_mmap_lock_read();
@@ -124,8 +177,8 @@ proctype collapse_file()
 
 	printf("retract_page_tables()\n");
 	i_mmap_lock_read();
-	retract_page_table(OLD, pgt_pmd, pte, success, i);
-	retract_page_table(NEW, pgt_pmd, pte, success, i);
+	retract_page_table(OLD, pgt_pmd, pte, success, vma_locked, i);
+	retract_page_table(NEW, pgt_pmd, pte, success, vma_locked, i);
 	i_mmap_unlock_read();
 
 	folio_unlock();
@@ -180,6 +233,10 @@ inline try_collapse_locked(pgt_pmd, pte, success)
 		:: else
 		fi;
 		/* step 4: remove empty page table */
+#ifdef HELPER
+		pte_unmap_unlock(pte);
+		pte_table_remove_if_empty(OLD, pgt_pmd, pte, success)
+#else
 #ifndef PML_BEFORE_STEP2
 		spin_unlock(pte_lockptr(pte));
 		pmd_lock();
@@ -194,6 +251,7 @@ inline try_collapse_locked(pgt_pmd, pte, success)
 		spin_unlock_nested(pte_lockptr(pte), pml);
 		pte_unmap(pte);
 		spin_unlock(pml)
+#endif
 	:: else ->
 #ifdef PML_BEFORE_STEP2
 		spin_unlock_nested(pte_lockptr(pte), pml);

@@ -230,27 +230,6 @@ inline zap_empty_pte_table(table, reclaim, pmdval)
 	fi
 }
 
-/* Slow path: look again, under both locks. */
-inline zap_pte_table_if_empty(table, reclaim, pmdval)
-{
-	pmd_lock();
-	pte_offset_map_rw_nolock(OLD, pmdval, table);
-	if
-	:: table == 0
-	:: else ->
-		spin_lock_nested(pte_lockptr(table), pml);
-		if
-		:: atomic { table_is_empty(table) -> use(table) }
-			pmd_clear(OLD, pmdval);
-			reclaim = true
-		:: else
-		fi;
-		spin_unlock_nested(pte_lockptr(table), pml);
-		pte_unmap(table)
-	fi;
-	spin_unlock(pml)
-}
-
 #ifdef ZAP
 /*
  * MADV_DONTNEED of all of the table. need_resched() may take it out of the loop
@@ -292,7 +271,8 @@ proctype zap_pte_range()
 		pte_unmap_unlock(table);
 		if
 		:: !any_skipped && !reclaim ->
-			zap_pte_table_if_empty(table, reclaim, pmdval)
+			/* Slow path, zap_pte_table_if_empty(): look again */
+			pte_table_remove_if_empty(OLD, pmdval, table, reclaim)
 		:: else
 		fi;
 		if

@@ -420,6 +420,39 @@ inline pmd_clear(p, pgt_pmd)
 	}
 }
 
+#define table_is_empty(table) \
+	(ptes[at(table, 0)] == none && ptes[at(table, 1)] == none)
+
+#ifdef NO_RECHECK
+#define table_may_be_removed(table) true
+#else
+#define table_may_be_removed(table) table_is_empty(table)
+#endif
+
+/*
+ * Removes the page table if it is empty, whichever it is, and whoever emptied it. Who
+ * calls this frees it.
+ */
+inline pte_table_remove_if_empty(p, pgt_pmd, table, removed)
+{
+	pmd_lock();
+	pte_offset_map_rw_nolock(p, pgt_pmd, table);
+	if
+	:: table == 0
+	:: else ->
+		spin_lock_nested(pte_lockptr(table), pml);
+		if
+		:: atomic { table_may_be_removed(table) -> use(table) }
+			pmd_clear(p, pgt_pmd);
+			removed = true
+		:: else
+		fi;
+		spin_unlock_nested(pte_lockptr(table), pml);
+		pte_unmap(table)
+	fi;
+	spin_unlock(pml)
+}
+
 /* A huge pmd of a file is dropped, to be faulted in again. */
 inline clear_huge_pmd(p)
 {
