@@ -334,7 +334,7 @@ main()
 	[ $# -eq 0 ] || die "lint.sh takes no arguments; LINT_SLOW=1 adds sparse, W=1, coccicheck"
 	lock lint
 	! on LINT_SLOW || slow=(compile coccicheck)
-	"$HARNESS/gate/deps.sh" --lint ${slow:+--slow}
+	"$HARNESS/gate/deps.sh" --lint ${slow:+--slow --mutants}
 	# Earlier logs would be taken for this run's. The build directory stays.
 	mkdir -p "$OUT"
 	rm -rf "$OUT"/*.{log,line,tsv} "$OUT/series"

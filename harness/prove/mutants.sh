@@ -393,6 +393,7 @@ main()
 			die "no mutant '$name': the known ones are $all, and those of functions.tsv"
 		fi
 	done
+	set +f
 	[ -z "${SAMPLE:-}" ] || written=()
 	for name in "${written[@]}"; do
 		for i in Breaks Cell Killed-by; do
