@@ -174,6 +174,40 @@ class Score(Functions):
                                  "score of")
         self.assertIn("6 of 8 killed (75 %): 5 by a test, 1 by the kernel's own checks", said[0])
 
+    # What boots, replaced: a mutant comes out as its name says, in CELL=STATE.
+    TOYS = """
+    side() { CELL_cell=$2; }
+    begin_record() { INPUT_KEY=k; }
+    record() { echo "record $*"; cat "$MADE/figures"; }
+    prepare() { LIMIT=1 CODE=c; echo "prepare $*"; }
+    attempt() {
+        state=${1#*"$2="} state=${state%%,*}
+        printf '%s\\t' "$1" "$2" k c "$state" said | sed 's/\\t$/\\n/' >>"$TABLE"
+    }
+    declare -A COUNT=()
+    """
+
+    def test_cells_one_after_the_other(self) -> None:
+        names = ["f-one=test", "f-one=equal,two=survived", "f-one=survived,two=kernel",
+                 "f-one=survived,two=equal", "f-one=equal,two=build", "f-why"]
+        made = self.root / "build/mutants/made"
+        made.mkdir(parents=True)
+        for name in names:
+            (made / f"{name}.patch").write_text(f"Breaks: {name}!\n---\n")
+        (self.root / "harness/prove/mutants/equivalent.tsv").write_text("f-why\ttlb\tno TLB\n")
+        script = f"{self.TOYS} function_ f mm/f.c 'one two' mm/f.o {' '.join(names)}; score COUNT"
+        said = self.call("eval", script)
+        self.assertEqual(said[:4], [
+            "prepare one mm/f.o", "prepare two mm/f.o",
+            "f-one=equal,two=survived SURVIVED: f-one=equal,two=survived!",
+            "f-one=survived,two=equal SURVIVED: f-one=survived,two=equal!"])
+        self.assertTrue(said[4].startswith("record mutation f fail 2 of 4 killed (50 %)"), said[4])
+        self.assertEqual(said[6].split("\t"), ["6"]
+                         + ["1", "1", "0", "0", "0", "1", "1", "2"])
+        self.assertIn("2 of 4 killed", said[-1])
+        again = self.call("eval", script)
+        self.assertFalse([line for line in again if line.startswith("prepare")])
+
     def test_known_only_of_the_same_inputs(self) -> None:
         (self.root / "t.tsv").write_text("f-drop-1\tone\tk\tc\ttest\tsaid\n")
         for cell, key, found in (("one", "k", ["c\ttest\tsaid"]), ("one", "l", [""]), ("two", "k", [""])):
