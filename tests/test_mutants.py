@@ -195,7 +195,7 @@ class Score(Functions):
         for name in names:
             (made / f"{name}.patch").write_text(f"Breaks: {name}!\n---\n")
         (self.root / "harness/prove/mutants/equivalent.tsv").write_text("f-why\ttlb\tno TLB\n")
-        script = f"{self.TOYS} function_ f mm/f.c 'one two' mm/f.o {' '.join(names)}; score COUNT"
+        script = f"{self.TOYS} break_function f mm/f.c 'one two' mm/f.o {' '.join(names)}; score COUNT"
         said = self.call("eval", script)
         self.assertEqual(said[:4], [
             "prepare one mm/f.o", "prepare two mm/f.o",

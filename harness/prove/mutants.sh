@@ -267,9 +267,9 @@ attempt()
 	printf '%s\n' "$said" >>"$TABLE"
 }
 
-# function NAME FILE CELLS OBJECTS MUTANT...: all of them; a cell gets what those before
+# break_function NAME FILE CELLS OBJECTS MUTANT...: all of them; a cell gets what those before
 # it did not notice. Adds to COUNT, and writes the record if it is the whole function.
-function_()
+break_function()
 {
 	local name=$1 file=$2 cell mutant code state said left=("${@:5}") next objects figures
 	local -A found=() mine=() reason=()
@@ -434,7 +434,7 @@ generated()
 	for name in "${FUNCTIONS[@]}"; do
 		mapfile -t mine < <(grep "^$name-" <<<"$all")
 		[ ${#mine[@]} = 0 ] || IFS=$'\t' read -r file cells objects <<<"${LINE[$name]}"
-		[ ${#mine[@]} = 0 ] || function_ "$name" "$file" "$cells" "$objects" "${mine[@]}"
+		[ ${#mine[@]} = 0 ] || break_function "$name" "$file" "$cells" "$objects" "${mine[@]}"
 	done
 	score COUNT
 }
