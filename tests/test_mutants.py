@@ -167,7 +167,7 @@ class Score(Functions):
         for asked, found in (("", ["f-drop-1", "f-lock-2"]), ("f", ["f-drop-1", "f-lock-2"]),
                              ("*-lock-*", ["f-lock-2"]), ("f-drop-1 g", ["f-drop-1"]), ("ff", [])):
             with self.subTest(asked):
-                self.assertEqual(self.call("eval", f"set -f; MUTANTS='{asked}'; chosen f"), found)
+                self.assertEqual(self.call("eval", f'read -ra ASKED <<<"{asked or "*"}"; chosen f'), found)
 
     def test_score(self) -> None:
         said = self.call("eval", "declare -A of=([test]=5 [kernel]=1 [survived]=2 [equal]=3); "

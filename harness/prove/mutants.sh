@@ -347,7 +347,7 @@ generate()
 		for cell in $cells; do
 			[[ " ${CELLS:-$cell} " != *" $cell "* ]] || of+="$cell "
 		done
-		for pattern in ${MUTANTS:-*}; do
+		for pattern in "${ASKED[@]}"; do
 			# shellcheck disable=SC2053 # a pattern
 			[[ -n $of && $name = ${pattern%%-*} ]] || continue
 			LINE[$name]="$file	$of	${objects:-${file%.c}.o}"
@@ -370,7 +370,7 @@ chosen()
 	local name pattern
 
 	while read -r name; do
-		for pattern in ${MUTANTS:-*}; do
+		for pattern in "${ASKED[@]}"; do
 			# shellcheck disable=SC2053 # a pattern
 			[[ $name != $pattern && $1 != $pattern ]] || { echo "$name"; break; }
 		done
@@ -384,8 +384,9 @@ main()
 
 	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\" and AGAIN=1"
 	all=$(basename -s .patch -- "$MUTANTS_DIR"/*.patch | paste -sd' ')
-	set -f
-	for name in ${MUTANTS:-$all}; do
+	# Patterns of names, not of files.
+	read -ra ASKED <<<"${MUTANTS:-*}"
+	for name in ${MUTANTS:+"${ASKED[@]}"}; do
 		if [ -f "$MUTANTS_DIR/$name.patch" ]; then
 			written+=("$name")
 		elif ! cut -f1 "$MUTANTS_DIR/functions.tsv" | grep -qx -- "${name%%-*}" &&
@@ -393,7 +394,7 @@ main()
 			die "no mutant '$name': the known ones are $all, and those of functions.tsv"
 		fi
 	done
-	set +f
+	[ -n "${MUTANTS:-}" ] || read -ra written <<<"$all"
 	[ -z "${SAMPLE:-}" ] || written=()
 	for name in "${written[@]}"; do
 		for i in Breaks Cell Killed-by; do
@@ -414,7 +415,7 @@ main()
 		done
 		echo "$KILLED killed, $((${#NAMES[@]} - KILLED)) survived"
 	fi
-	if [ -z "${MUTANTS:-}" ] || [ "$(wc -w <<<"$MUTANTS")" -gt ${#written[@]} ]; then
+	if [ -z "${MUTANTS:-}" ] || [ ${#ASKED[@]} -gt ${#written[@]} ]; then
 		generated
 	fi
 	[ "$KILLED" = ${#written[@]} ] && [ "${COUNT[survived]:-0}" = 0 ]
