@@ -4,7 +4,8 @@
 
 A record is the file build/records/EXPERIMENT/NAME[,CELL][,SIDE].json:
 
-    experiment  cell, mutant, mutation (a function's generated ones), window, model, race, regress, bench, bisect, answer, try
+    experiment  cell, mutant, mutation (a function's generated ones), window, model, race,
+                regress, bench, bisect, answer, try
     name        which one of these
     cell, side  where it ran; side is base or series, or nothing
     result      pass, fail or skip; a mutant passes when its test failed

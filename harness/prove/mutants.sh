@@ -11,7 +11,8 @@
 #       noticed, and why
 #       MUTANTS="NAME ..." only these: names, functions, or patterns of both ('*-lock-*');
 #       SAMPLE=N SEED=WORD: N of the generated ones, the same ones for the same word, and no
-#       written one; CELLS="A B": the generated ones of these; AGAIN=1: also what is known of the same inputs
+#       written one; CELLS="A B": the generated ones of these; AGAIN=1: also what is known
+#       of the same inputs
 # out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said,
 #       a line "N killed, N survived"; of the generated, build/mutants/made/: the diffs, and
 #       FUNCTION.tsv (name, cell, inputs, code, state, what was said); a line for each
@@ -434,8 +435,9 @@ generated()
 	AS=mutation
 	for name in "${FUNCTIONS[@]}"; do
 		mapfile -t mine < <(grep "^$name-" <<<"$all")
-		[ ${#mine[@]} = 0 ] || IFS=$'\t' read -r file cells objects <<<"${LINE[$name]}"
-		[ ${#mine[@]} = 0 ] || break_function "$name" "$file" "$cells" "$objects" "${mine[@]}"
+		[ ${#mine[@]} -gt 0 ] || continue
+		IFS=$'\t' read -r file cells objects <<<"${LINE[$name]}"
+		break_function "$name" "$file" "$cells" "$objects" "${mine[@]}"
 	done
 	score COUNT
 }

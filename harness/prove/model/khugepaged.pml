@@ -235,7 +235,7 @@ inline try_collapse_locked(pgt_pmd, pte, success)
 		/* step 4: remove empty page table */
 #ifdef HELPER
 		pte_unmap_unlock(pte);
-		pte_table_remove_if_empty(OLD, pgt_pmd, pte, success)
+		remove_pte_table_if_empty(OLD, pgt_pmd, pte, success)
 #else
 #ifndef PML_BEFORE_STEP2
 		spin_unlock(pte_lockptr(pte));

@@ -272,7 +272,7 @@ proctype zap_pte_range()
 		if
 		:: !any_skipped && !reclaim ->
 			/* Slow path, zap_pte_table_if_empty(): look again */
-			pte_table_remove_if_empty(OLD, pmdval, table, reclaim)
+			remove_pte_table_if_empty(OLD, pmdval, table, reclaim)
 		:: else
 		fi;
 		if

@@ -57,8 +57,8 @@ bool vma_uffd_wp[PMDS];
 bool vma_maybe_guard[PMDS];
 
 /*
- * In a private mapping, UFFDIO_POISON leaves an anon_vma instead, of which nobody
- * here thinks otherwise than of the flag. Memory failure leaves neither.
+ * In a private mapping, UFFDIO_POISON leaves an anon_vma instead, which has the same
+ * effect here as the flag. Memory failure leaves neither.
  */
 #ifdef POISON_AS_IN_BASE
 #define poison_sets_flag false
@@ -430,10 +430,10 @@ inline pmd_clear(p, pgt_pmd)
 #endif
 
 /*
- * Removes the page table if it is empty, whichever it is, and whoever emptied it. Who
- * calls this frees it.
+ * Removes the page table if it is empty, also if it is another one than before. The
+ * caller frees it.
  */
-inline pte_table_remove_if_empty(p, pgt_pmd, table, removed)
+inline remove_pte_table_if_empty(p, pgt_pmd, table, removed)
 {
 	pmd_lock();
 	pte_offset_map_rw_nolock(p, pgt_pmd, table);

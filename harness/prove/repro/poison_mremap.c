@@ -44,9 +44,6 @@ int main(void)
 	char *from = reserve(2 * RANGES + 4), *to, limit[32];
 	size_t len = RANGES * pmd_size;
 	int i, lost, fd = memfd_create("repro", 0), max;
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)from, len }, .mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
 
 	need(fd >= 0 && !ftruncate(fd, len));
 	if (in_child())
@@ -60,7 +57,9 @@ int main(void)
 			  (private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED),
 			  fd, 0) == from);
 		uffd = uffd_open(UFFD_FEATURE_POISON);
-		need(private || !ioctl(uffd, UFFDIO_REGISTER, &reg));
+		if (!private)
+			uffd_register_range(uffd, from, len,
+					    UFFDIO_REGISTER_MODE_MISSING);
 		for (i = 0; i < RANGES; i++)
 			put_entry(from + i * pmd_size);
 		snprintf(limit, sizeof(limit), "%ld",

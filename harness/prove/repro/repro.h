@@ -148,14 +148,20 @@ static MAYBE_UNUSED int uffd_open(uint64_t features)
 	return uffd;
 }
 
-static MAYBE_UNUSED void uffd_register(int uffd, char *addr, uint64_t mode)
+static MAYBE_UNUSED void uffd_register_range(int uffd, char *addr, size_t len,
+					     uint64_t mode)
 {
 	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)addr, .len = pmd_size },
+		.range = { .start = (uintptr_t)addr, .len = len },
 		.mode = mode,
 	};
 
 	need(!ioctl(uffd, UFFDIO_REGISTER, &reg));
+}
+
+static MAYBE_UNUSED void uffd_register(int uffd, char *addr, uint64_t mode)
+{
+	uffd_register_range(uffd, addr, pmd_size, mode);
 }
 
 static MAYBE_UNUSED bool uffd_poison(int uffd, char *addr)
@@ -193,6 +199,21 @@ static MAYBE_UNUSED bool child_reads(char *addr)
 		_exit(readable(addr));
 	need(pid > 0 && waitpid(pid, &status, 0) == pid);
 	return status;
+}
+
+/* What the page tables of this process occupy, of all levels, in KiB. */
+static MAYBE_UNUSED long vm_pte(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	long kib = -1;
+
+	need(f);
+	while (fgets(line, sizeof(line), f) &&
+	       sscanf(line, "VmPTE: %ld", &kib) != 1)
+		;
+	fclose(f);
+	return kib;
 }
 
 static MAYBE_UNUSED uint64_t pagemap(char *addr)

@@ -27,20 +27,6 @@ static void room(size_t memory)
 	began = now();
 }
 
-/* What the page tables of this process occupy, in kB. */
-static long vm_pte(void)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[128];
-	long kb = -1;
-
-	need(f);
-	while (fgets(line, sizeof(line), f) && sscanf(line, "VmPTE: %ld", &kb) != 1)
-		;
-	fclose(f);
-	return kb;
-}
-
 /* A fresh mapping of a fresh file, with all page tables; their size in kB. */
 static long start(int flags)
 {
@@ -54,7 +40,7 @@ static long start(int flags)
 	need(mmap(area, nr * pmd_size, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
 		  fd, 0) == area);
 	madvise(area, nr * pmd_size, MADV_NOHUGEPAGE);
-	/* VmPTE has the tables of the other levels, too. */
+	/* So that the tables of the other levels are there. */
 	need(!madvise(area, pmd_size, MADV_POPULATE_READ));
 	before = vm_pte();
 	need(!madvise(area, nr * pmd_size, MADV_POPULATE_READ));
@@ -122,12 +108,8 @@ static MAYBE_UNUSED int protect_from(size_t page)
 			   .len = (nr * pages - page) * page_size },
 		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
 	};
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)area, .len = nr * pmd_size },
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
 
-	need(!ioctl(uffd, UFFDIO_REGISTER, &reg));
+	uffd_register_range(uffd, area, nr * pmd_size, UFFDIO_REGISTER_MODE_WP);
 	need(!ioctl(uffd, UFFDIO_WRITEPROTECT, &wp));
 	for (size_t i = page / pages; i < nr; i++)
 		needed[i] = true;

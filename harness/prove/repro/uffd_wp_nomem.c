@@ -14,7 +14,6 @@ int main(void)
 {
 	int ret, fd = memfd_create("repro", 0);
 	int uffd = uffd_open(UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_WP };
 	struct uffdio_writeprotect wp = { .mode = UFFDIO_WRITEPROTECT_MODE_WP };
 	int max = memory_max();
 	char *addr;
@@ -29,8 +28,8 @@ int main(void)
 	while (another_round()) {
 		need(mmap(addr, 2 * GIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			  fd, 0) == addr);
-		wp.range = reg.range = (struct uffdio_range){ (uintptr_t)addr, 2 * GIB };
-		need(!ioctl(uffd, UFFDIO_REGISTER, &reg));
+		uffd_register_range(uffd, addr, 2 * GIB, UFFDIO_REGISTER_MODE_WP);
+		wp.range = (struct uffdio_range){ (uintptr_t)addr, 2 * GIB };
 		need(pwrite(max, "4M", 2, 0) == 2);
 		ret = ioctl(uffd, UFFDIO_WRITEPROTECT, &wp);
 		need(pwrite(max, "max", 3, 0) == 3);

@@ -119,22 +119,6 @@ static MAYBE_UNUSED void touch(const char *addr)
 		*(volatile const char *)(addr + i);
 }
 
-/* How much the page tables of this process take, in KiB, as the mm counts it */
-static MAYBE_UNUSED long vm_pte(void)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[128];
-	long kib = -1;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "VmPTE: %ld", &kib) == 1)
-			break;
-	}
-	if (f)
-		fclose(f);
-	return kib;
-}
-
 /* The most common of what another thread does */
 static MAYBE_UNUSED void drop(void)
 {
