@@ -94,11 +94,11 @@ class Table(unittest.TestCase):
             self.assertEqual("time32" in cell["fragments"].split(), bool(small), cell["cell"])
 
     def test_every_cell_proves_itself(self) -> None:
-        """Its name promises at least a page size and what is split."""
+        """Its name promises at least which locks are split, and on how many CPUs."""
         for cell in booted():
             keys = {item.partition("=")[0] for item in cell["proof"].split()}
             with self.subTest(cell["cell"]):
-                self.assertLessEqual({"PAGE_SIZE", "split_pte", "split_pmd"}, keys)
+                self.assertLessEqual({"SPLIT_PTE_PTLOCKS", "cpus"}, keys)
 
     def test_no_accelerator_in_the_table(self) -> None:
         """boot.sh chooses it."""
@@ -120,7 +120,7 @@ machine = m
 fragments -= thp nothing
 fragments += two
 qemu += -smp 2
-proof = PAGE_SIZE=4096 tables>=2
+proof = PAGE_SHIFT=12 cpus=2
 	some_test
 shows = it all
 
@@ -177,7 +177,7 @@ class Inherited(Toy):
         self.assertEqual(
             self.shows("a", "cell", "build", "fragments", "qemu", "proof", "timeout", "user"),
             ["a", "a", "base one two", "qemu -m 1G -smp 2",
-             "PAGE_SIZE=4096 tables>=2 some_test", "300", ""])
+             "PAGE_SHIFT=12 cpus=2 some_test", "300", ""])
 
     def test_none(self) -> None:
         self.assertEqual(self.shows("b", "qemu", "timeout", "shows"), ["", "", "it builds"])

@@ -277,7 +277,11 @@ class Refresh(Repo):
         self.git("reset", "-q", "--hard", "HEAD~1")
         self.commit("mm/tests/toy.c", "// edited\n", "mm: more\n\nSeries: lines")
         self.git("cherry-pick", last)
-        self.refused("mm/tests/toy.c", "squash")
+        self.ok("refresh.sh")
+        self.assertEqual((self.root / "mm/tests/toy.c").read_text(), "// toy\n")
+        tree = self.git("rev-parse", "HEAD^{tree}")
+        self.ok("tree.sh")
+        self.assertEqual(self.git("rev-parse", "HEAD^{tree}"), tree)
 
     def test_merge(self) -> None:
         self.git("checkout", "-q", "-b", "side", "HEAD~1")

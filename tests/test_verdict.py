@@ -289,45 +289,41 @@ class Program(unittest.TestCase):
 
 
 class Config(unittest.TestCase):
-    """What a suite says about the configuration goes into the summary."""
+    """What the kernel was built with, and what the guest says of itself, goes into the
+    summary, and is what the proof of a cell is about."""
 
-    def test_passed_through(self) -> None:
+    CONFIG = "CONFIG_PAGE_SHIFT=12\nCONFIG_HIGHPTE=y\n# CONFIG_HIGHMEM is not set\n"
+
+    def judge(self, *items: str) -> list[verdict.Check]:
         console, port = log("pass")
-        line = "    # ptlock: config page=4096 levels=3 split=pte"
-        port = port.replace("    # Subtest: example\n",
-                            f"    # Subtest: example\n{line}\n", 1)
-        expect = verdict.Expect(["example"], ["pass"])
-        checks = verdict.judge(PARSER, console, port, expect, "exit")
-        said = [c.detail for c in checks if c.check == "config"]
-        self.assertEqual(said, ["ptlock: config page=4096 levels=3 split=pte"])
-        self.assertFalse([c for c in checks if c.result == "fail"])
+        port = port.replace("guest: kunit", "guest: fact cpus=4\nguest: kunit", 1)
+        expect = verdict.Expect(["example"], ["pass"], proof=list(items))
+        return verdict.judge(PARSER, console, port, expect, "exit", self.CONFIG)
+
+    def test_said(self) -> None:
+        said = [c.detail for c in self.judge() if c.check == "config"]
+        self.assertEqual(said, ["PAGE_SHIFT=12 PGTABLE_LEVELS=n SPLIT_PTE_PTLOCKS=n "
+                                "SPLIT_PMD_PTLOCKS=n HIGHMEM=n HIGHPTE=y "
+                                "TRANSPARENT_HUGEPAGE=n PT_RECLAIM=n cpus=4"])
 
     def proof(self, *items: str) -> list[str]:
         """What is wrong with a guest that has to show these items."""
-        console, port = log("pass")
-        line = "    # ptlock: config: page=4096 split=pte"
-        port = port.replace("    # Subtest: example\n",
-                            f"    # Subtest: example\n{line}\n", 1)
-        expect = verdict.Expect(["example"], ["pass"], proof=list(items))
-        return [verdict.describe(c) for c in
-                verdict.judge(PARSER, console, port, expect, "exit")
-                if c.result == "fail"]
+        return [verdict.describe(c) for c in self.judge(*items) if c.result == "fail"]
 
     def test_shown(self) -> None:
-        self.assertEqual(self.proof("page=4096", "split=pte", "page>=4096",
-                                    "page>=16", "example_simple_test"), [])
+        self.assertEqual(self.proof("PAGE_SHIFT=12", "HIGHPTE=y", "HIGHMEM=n", "cpus=4",
+                                    "example_simple_test"), [])
 
     def test_not_shown(self) -> None:
-        for item, said in (("page=65536", "proof page=65536: page=4096"),
-                           ("page=40960", "proof page=40960: page=4096"),
-                           ("page>=4097", "proof page>=4097: page=4096"),
-                           ("split>=1", "proof split>=1: split=pte"),
-                           ("levels=3", "proof levels=3: no levels was said"),
+        for item, said in (("PAGE_SHIFT=16", "proof PAGE_SHIFT=16: PAGE_SHIFT=12"),
+                           ("HIGHMEM=y", "proof HIGHMEM=y: HIGHMEM=n"),
+                           ("mmu=sv39", "proof mmu=sv39: no mmu was said"),
                            ("example_skip_test",
                             "proof example_skip_test: it did not pass"),
                            ("no_such_test", "proof no_such_test: it did not pass")):
             with self.subTest(item):
                 self.assertEqual(self.proof(item), [said])
+
 
 
 if __name__ == "__main__":

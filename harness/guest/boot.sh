@@ -73,7 +73,7 @@ set -- --proof "$CELL_proof"
 ! on PARTIAL || [ -n "$CELL_suites$CELL_user" ] || set -- --no-tests
 [ "${AS:-}" != try ] || set -- --by-exit
 exec "$HARNESS/judge/verdict.py" "$@" --cell "$CELL_cell" \
-	--console "$CELL_OUT/console.log" --port "$CELL_OUT/port.log" \
+	--config "$CELL_KOUT/.config" --console "$CELL_OUT/console.log" --port "$CELL_OUT/port.log" \
 	--suites "$CELL_suites" --selftests "$CELL_user" \
 	--ended "$(<"$CELL_OUT/ended")" --out "$CELL_OUT/result.tsv" \
 	--kunit "$CELL_SRC/tools/testing/kunit"

@@ -36,7 +36,7 @@ SHAPES = {
     "suites": (r"[\w-]+", "the name of a suite"),
     "user": (r"[\w.-]+", "the name of a selftest"),
     "virtio": (r"(device|pci|ccw)(,[a-z]+=\w+)*", "device, pci or ccw, with properties after it"),
-    "proof": (r"\w+(=[^=,]+|>=[0-9]+)?", "KEY=VALUE, KEY>=NUMBER or a test"),
+    "proof": (r"\w+(=[^=,]+)?", "KEY=VALUE or a test"),
 }
 REQUIRED = ("arch", "image", "shows")
 TO_BOOT = ("virtio", "timeout")

@@ -7,6 +7,7 @@
  * that the kernel prints can be taken for a result, nor a result be torn apart
  * by it. Lines of ours begin with "guest: ", everything between them is KTAP:
  *
+ *	guest: fact KEY=VALUE
  *	guest: kunit SUITE | guest: missing SUITE
  *	guest: selftest NAME
  *	guest: timeout NAME
@@ -42,6 +43,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -188,6 +190,23 @@ static void copy(int from)
 			if (part < 0)
 				die("write to the port");
 		}
+}
+
+/* How many CPUs came up, and, where the kernel says it, which MMU it uses. */
+static void report_machine(void)
+{
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	char line[256], mmu[32];
+
+	say("fact cpus=%ld", sysconf(_SC_NPROCESSORS_ONLN));
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncasecmp(line, "mmu", 3) &&
+		    sscanf(line + 3, " : %31s", mmu) == 1) {
+			say("fact mmu=%s", mmu);
+			break;
+		}
+	if (file)
+		fclose(file);
 }
 
 static void report_suite(char *name)
@@ -361,6 +380,7 @@ int main(void)
 	}
 	/* Everything the kernel has to say, on the console. */
 	write_file("/proc/sys/kernel/printk", "8");
+	report_machine();
 	for_each_line("/suites", report_suite);
 	for_each_line("/selftests", run_selftest);
 	report_taint();

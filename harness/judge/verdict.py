@@ -3,7 +3,7 @@
 """Did everything that should have run in the guest run, and pass?
 
 in:   the console's log, the result port's log (its lines are described in
-      init.c), and what the cell expects; nothing else is looked at
+      init.c), the kernel's .config, and what the cell expects; nothing else
 out:  on stdout the verdict, reason first; with --out a table with one line for
       each thing checked: check, name, result (pass, fail, skip, info), detail
 exit: 0 all of it ran and passed; 1 it did not; 2 bad arguments
@@ -59,6 +59,10 @@ BAD_TABLE = re.compile(r": bad p[gum4]d ")
 DATA_RACE = re.compile(r"BUG: KCSAN: data-race in (.+)$")
 KNOWN_RACES = Path(__file__).with_name("known-races.tsv")
 
+# What decides which lock a page table has, and what can become of it.
+OPTIONS = ("PAGE_SHIFT", "PGTABLE_LEVELS", "SPLIT_PTE_PTLOCKS", "SPLIT_PMD_PTLOCKS",
+           "HIGHMEM", "HIGHPTE", "TRANSPARENT_HUGEPAGE", "PT_RECLAIM")
+
 TESTS = ("kunit", "selftest")
 TAIL = 30
 
@@ -85,6 +89,7 @@ class Port:
     """The result port's log, taken apart."""
     suites: dict[str, Section] = field(default_factory=dict)
     selftests: dict[str, Section] = field(default_factory=dict)
+    facts: list[str] = field(default_factory=list)
     tainted: str = ""
     success: bool = False
     complaints: list[str] = field(default_factory=list)
@@ -118,6 +123,8 @@ def read_port(text: str) -> Port:
             port.selftests[name].seconds = number
         elif verb == "timeout" and rest in port.selftests:
             port.selftests[rest].timeout = True
+        elif verb == "fact":
+            port.facts.append(rest)
         elif verb == "tainted":
             port.tainted = rest
         elif verb == "success":
@@ -203,32 +210,31 @@ def check_ktap(kunit: Any, kind: str, name: str, lines: list[str]) -> Iterator[C
         yield Check(kind, name, "fail", "a 'not ok' outside of the plan")
     elif not failed and not passed:
         yield Check(kind, name, "fail", "every test was skipped")
-    for line in lines:
-        if re.match(r"\s*# \S+: config\b", line):
-            yield Check("config", name, "info", line.strip(" #"))
+
+
+def check_config(config: str, facts: list[str]) -> Check:
+    """What the kernel was built with, OPTION=VALUE without CONFIG_, n if it is not set,
+    and what the guest says of itself."""
+    built = dict(re.findall(r"^CONFIG_(\w+)=(.*)$", config, re.M))
+    return Check("config", "kernel", "info", " ".join(
+        [f"{name}={built.get(name, 'n')}" for name in OPTIONS if config] + facts))
 
 
 def check_proof(proof: list[str], checks: list[Check]) -> Iterator[Check]:
-    """Is the guest what its name says? Each item is a fact of the config lines,
-    KEY=VALUE or KEY>=NUMBER, or a test that passed; a skipped one has shown
-    nothing."""
+    """Is the guest what its name says? Each item is KEY=VALUE, as check_config() found
+    it, or a test that passed; a skipped one has shown nothing."""
     facts = dict(fact for c in checks if c.check == "config"
                  for fact in re.findall(r"(\w+)=(\S+)", c.detail))
-    passed = {c.name.rpartition(".")[2] for c in checks
-              if c.check in TESTS and c.result == "pass"}
+    passed = {part for c in checks if c.check in TESTS and c.result == "pass"
+              for part in c.name.split(".")}
     for item in proof:
-        fact = re.fullmatch(r"(\w+)(>?=)(.+)", item)
+        key, fact, value = item.partition("=")
         if not fact:
             shown = item in passed
             found = "it did not pass"
-        elif fact[1] not in facts:
-            shown = False
-            found = f"no {fact[1]} was said"
         else:
-            value = facts[fact[1]]
-            shown = value == fact[3] if fact[2] == "=" else \
-                value.isdigit() and int(value) >= int(fact[3])
-            found = f"{fact[1]}={value}"
+            shown = facts.get(key) == value
+            found = f"{key}={facts[key]}" if key in facts else f"no {key} was said"
         yield Check("proof", item, "pass" if shown else "fail", "" if shown else found)
 
 
@@ -298,7 +304,8 @@ def check_program(kunit: Any, name: str, section: Section) -> Check:
     return Check("selftest", name, result, bad or said)
 
 
-def judge(kunit: Any, console: str, port: str, expect: Expect, ended: str) -> list[Check]:
+def judge(kunit: Any, console: str, port: str, expect: Expect, ended: str,
+          config: str = "") -> list[Check]:
     """All checks; the first that failed is the reason."""
     # A stack trace belongs to something, and what that is says more.
     checks = sorted(check_console(console), key=lambda c: c.name == "stack trace")
@@ -306,7 +313,8 @@ def judge(kunit: Any, console: str, port: str, expect: Expect, ended: str) -> li
         # What the kernel said tells more; that it said nothing does not.
         checks.insert(len(checks) if console.strip() else 0,
                       Check("guest", "end", "fail", ended))
-    results = list(check_port(kunit, read_port(port), expect))
+    said = read_port(port)
+    results = [check_config(config, said.facts), *check_port(kunit, said, expect)]
     if not expect.nothing and not expect.by_exit and not any(
             c.check in TESTS and c.result == "pass" for c in results):
         results.append(Check("guest", "tests", "fail", "zero tests passed"))
@@ -329,7 +337,7 @@ def summary(cell: str, checks: list[Check], logs: dict[str, Path],
                *(f"  also: {describe(c)}" for c in bad[1:10]),
                *[f"  and {len(bad) - 10} more"] * (len(bad) > 10), f"  {counts}"]
     out += [f"  skipped: {c.name}: {c.detail}" for c in checks if c.result == "skip"]
-    out += [f"  {c.detail}" for c in checks if c.check == "config"]
+    out += [f"  config: {c.detail}" for c in checks if c.check == "config"]
     out += [f"  known race: {c.detail}" for c in checks if c.name == "known race"]
     for name, text in texts.items() if any(c.name == "end" for c in bad) else ():
         lines = text.splitlines()[-TAIL:]
@@ -376,7 +384,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--suites", type=names, default=[])
     parser.add_argument("--selftests", type=names, default=[])
     parser.add_argument("--proof", type=names, default=[],
-                        help="what the cell must show: KEY=VALUE, KEY>=NUMBER, or a test")
+                        help="what the cell must show: KEY=VALUE, or a test")
+    parser.add_argument("--config", type=Path, default=Path("/dev/null"),
+                        help="the .config of the kernel")
     parser.add_argument("--no-tests", action="store_true",
                         help="there are none to run: booting is all")
     parser.add_argument("--by-exit", action="store_true",
@@ -395,7 +405,8 @@ def main(argv: list[str]) -> int:
     logs = {"console": args.console, "port": args.port}
     texts = {name: read_log(path) for name, path in logs.items()}
     expect = Expect(args.suites, args.selftests, args.no_tests, args.proof, args.by_exit)
-    checks = judge(kunit, texts["console"], texts["port"], expect, args.ended)
+    checks = judge(kunit, texts["console"], texts["port"], expect, args.ended,
+                   read_log(args.config))
     if args.out:
         rows = ["\t".join((c.check, c.name, c.result, c.detail.replace("\t", " ")))
                 for c in checks]

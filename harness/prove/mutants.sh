@@ -124,7 +124,8 @@ boot()
 	cp "$CELL_OUT"/{console,port}.log "$OUT/$1/" ||
 		die "$1: the guest did not start: see $OUT/$1/verdict.log"
 	SAID=$(complaint "$3" "$OUT/$1")
-	STATE=$(awk -F'\t' -v test="$3" '$1 ~ /^(kunit|selftest)$/ && $2 == test { print $3 }' \
+	STATE=$(awk -F'\t' -v test="$3." '
+		$1 ~ /^(kunit|selftest)$/ && index($2 ".", test) == 1 { print $3; exit }' \
 		"$CELL_OUT/result.tsv" 2>/dev/null) || true
 }
 

@@ -103,15 +103,13 @@ check_message()
 }
 
 # split COMMIT SERIES: sets NEW (files that it adds) and OLD (those it edits, which the
-# base or an earlier series has), and refuses what the repository cannot store.
+# base or an earlier commit has), and refuses what the repository cannot store.
 split()
 {
 	local mode path
 
 	NEW=() OLD=()
 	while read -r -d '' _ mode _ && IFS= read -r -d '' path; do
-		[ "${ADDED_BY[$path]:-}" != "$2" ] ||
-			refuse "$1" "edits $path, which a commit of its series adds: squash the edit into that"
 		if [ -n "${ADDED_BY[$path]:-}" ] || bgit cat-file -e "$BASE_REV:$path" 2>/dev/null; then
 			OLD+=("$path")
 			continue
@@ -122,7 +120,7 @@ split()
 			refuse "$1" "adds '$path': no blanks or # in names"
 		[[ $path == */* && ! $path =~ ^(patches|harness|tests|build|\..*)/ ]] ||
 			refuse "$1" "adds $path: a file cannot be stored there"
-		ADDED_BY[$path]=$2
+		ADDED_BY[$path]=1
 		NEW+=("$path")
 	done < <(tgit diff-tree -r -z --no-renames --no-commit-id "$1")
 }

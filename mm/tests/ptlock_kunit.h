@@ -1,31 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Helpers for KUnit tests of page tables and their locks.  The tests work on a user
+ * Helpers for KUnit tests of page tables and their locks. The tests work on a user
  * mm of their own, in PMD-sized ranges, each of which has a PTE table to itself.
  *
- * Whatever a test observes while something is mapped or locked is judged
- * afterwards: a failing expectation may sleep, and a failing assertion does not
- * come back.
+ * What a test observes while something is mapped or locked is judged afterwards: a
+ * failing expectation may sleep, and a failing assertion does not come back.
  */
 #ifndef __MM_TESTS_PTLOCK_KUNIT_H
 #define __MM_TESTS_PTLOCK_KUNIT_H
 
 #include <kunit/resource.h>
 #include <kunit/test.h>
-#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
-#include <linux/rcupdate.h>
-#include <linux/sched.h>
 #include "../internal.h"
+
+/* For loops that only end early in a broken kernel */
+#define WAIT_LIMIT	(60 * HZ)
 
 /* What a mapping of a PTE table takes and must give back again */
 struct map_context {
-	int preempt;
-	int rcu;
-	int rcu_held;			/* always 1 without lockdep */
-	int kmap;
+	int preempt, rcu, kmap;
 };
 
 static inline struct map_context map_context(void)
@@ -33,22 +29,10 @@ static inline struct map_context map_context(void)
 	return (struct map_context) {
 		.preempt = preempt_count(),
 		.rcu = rcu_preempt_depth(),
-		.rcu_held = rcu_read_lock_held(),
 #ifdef CONFIG_KMAP_LOCAL
 		.kmap = current->kmap_ctrl.idx,
 #endif
 	};
-}
-
-static inline void expect_map_context(struct kunit *test,
-				      struct map_context before)
-{
-	struct map_context now = map_context();
-
-	KUNIT_EXPECT_EQ(test, now.preempt, before.preempt);
-	KUNIT_EXPECT_EQ(test, now.rcu, before.rcu);
-	KUNIT_EXPECT_EQ(test, now.rcu_held, before.rcu_held);
-	KUNIT_EXPECT_EQ(test, now.kmap, before.kmap);
 }
 
 /*
@@ -78,12 +62,12 @@ static inline bool is_unlocked(spinlock_t *ptl)
 	return true;
 }
 
-/* The lock is not kept. A task in an rmap walk may hold it for a moment. */
+/* The lock is not kept: others, rmap walks for one, may hold it for a moment */
 static inline void expect_released(struct kunit *test, spinlock_t *ptl)
 {
 	int i;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 100; i++) {
 		if (is_unlocked(ptl))
 			return;
 		msleep(20);
@@ -91,44 +75,46 @@ static inline void expect_released(struct kunit *test, spinlock_t *ptl)
 	KUNIT_FAIL(test, "a lock was left held");
 }
 
+/*
+ * Is the lock, which the caller holds, waited for? Where a lock does not tell, those
+ * who want it have had time to come.
+ */
+static inline bool is_awaited(spinlock_t *ptl, unsigned long since)
+{
+#ifdef arch_spin_is_contended
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		return spin_is_contended(ptl);
+#endif
+	return time_after(jiffies, since + HZ / 10);
+}
+
 /* Reserve @nr PMD-sized and -aligned ranges of user address space, unmapped */
 static inline unsigned long reserve_ranges(struct kunit *test, unsigned int nr)
 {
-	unsigned long len = (nr + 1) * PMD_SIZE;
 	unsigned long addr;
 
 	if (nr + 1 > TASK_SIZE / 2 / PMD_SIZE)
 		kunit_skip(test, "no address space for %u PMD ranges", nr);
-
-	addr = kunit_vm_mmap(test, NULL, 0, len, PROT_NONE,
+	addr = kunit_vm_mmap(test, NULL, 0, (nr + 1) * PMD_SIZE, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
-	KUNIT_ASSERT_NE_MSG(test, addr, 0, "no user mm");
-	KUNIT_ASSERT_LT_MSG(test, addr, (unsigned long)TASK_SIZE,
-			    "no user address space: error %ld", (long)addr);
+	KUNIT_ASSERT_NE(test, addr, 0);
+	KUNIT_ASSERT_LT(test, addr, (unsigned long)TASK_SIZE);
 	return ALIGN(addr, PMD_SIZE);
 }
 
+/* Page faults map pages there, never a huge one */
 static inline void map_at(struct kunit *test, struct file *file,
 			  unsigned long addr, unsigned long len,
 			  unsigned long flags)
 {
+	struct mm_struct *mm = current->mm;
+
 	KUNIT_ASSERT_EQ(test, addr, vm_mmap(file, addr, len,
 					    PROT_READ | PROT_WRITE,
 					    MAP_FIXED | flags, 0));
-}
-
-/* Have page faults at @addr map pages, never a huge one */
-static inline void no_huge_faults(struct kunit *test, unsigned long addr)
-{
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
-
 	mmap_write_lock(mm);
-	vma = vma_lookup(mm, addr);
-	if (vma)
-		vm_flags_set(vma, VM_NOHUGEPAGE);
+	vm_flags_set(vma_lookup(mm, addr), VM_NOHUGEPAGE);
 	mmap_write_unlock(mm);
-	KUNIT_ASSERT_NOT_NULL(test, vma);
 }
 
 static inline pmd_t *find_pmd(struct kunit *test, unsigned long addr)
@@ -141,13 +127,7 @@ static inline pmd_t *find_pmd(struct kunit *test, unsigned long addr)
 
 static inline void pin_to_cpu(struct kunit *test, int cpu)
 {
-	KUNIT_ASSERT_EQ(test, 0,
-			set_cpus_allowed_ptr(current, cpumask_of(cpu)));
-}
-
-static inline void put_page_action(void *page)
-{
-	put_page(page);
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(cpu)));
 }
 
 #endif /* __MM_TESTS_PTLOCK_KUNIT_H */
