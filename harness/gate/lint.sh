@@ -3,8 +3,8 @@
 # lint.sh: checks the stack and the harness without building a kernel.
 #
 # in:   patches/, build/tree (brought up to date), the files of this repository;
-#       LINT_SLOW=1: also sparse and W=1 on the touched files, built with the
-#       configuration of x86_64, and coccicheck
+#       LINT_SLOW=1: also that the backports apply to the oldest stable kernel, sparse and
+#       W=1 on the touched files, built with the configuration of x86_64, and coccicheck
 # out:  a line a check, then "N passed, N failed"; build/lint/results.tsv: check, result,
 #       detail; build/lint/CHECK.log
 # exit: 0 every check passed; 1 one did not
@@ -273,6 +273,12 @@ machine_names()
 	return 0
 }
 
+# The context of a backport may be what an earlier one has changed.
+stable()
+{
+	[ -n "$BACKPORTS" ] || BASE=6.12 "$HARNESS/source/tree.sh" -q >/dev/null
+}
+
 # sparse 0.6.4 does not know __typeof_unqual__, and kbuild leaves out a checker that does not.
 # One kernel build directory for the touched files, base first.
 compile()
@@ -333,7 +339,7 @@ main()
 
 	[ $# -eq 0 ] || die "lint.sh takes no arguments; LINT_SLOW=1 adds sparse, W=1, coccicheck"
 	lock lint
-	! on LINT_SLOW || slow=(compile coccicheck)
+	! on LINT_SLOW || slow=(stable compile coccicheck)
 	"$HARNESS/gate/deps.sh" --lint ${slow:+--slow --mutants}
 	# Earlier logs would be taken for this run's. The build directory stays.
 	mkdir -p "$OUT"
