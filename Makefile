@@ -25,8 +25,8 @@ run:	## everything for x86_64: install, fetch, build, boot, test (8 min after th
 	@harness/run/cell.sh x86_64
 KNOBS_run := TREE KOUT
 cell:	## one cell of the matrix (8 min, much less again)
-	@harness/run/cell.sh $$CELL
-KNOBS_cell := CELL TREE KOUT
+	@AS=$(ONLY) harness/run/cell.sh $$CELL
+KNOBS_cell := CELL ONLY TREE KOUT
 matrix:	## all cells, or those of CELLS=; goes on where it was (2 hours)
 	@harness/run/matrix.sh
 KNOBS_matrix := CELLS AGAIN KEEP HOSTS TREE
@@ -98,7 +98,7 @@ KNOBS_distclean := FORCE
 #  ACCEL=auto|tcg|kvm     how QEMU runs the guest
 #  JOBS=N                 parallel jobs (as many as there are CPUs)
 #  DEPS=skip              do not look for what has to be installed
-#  CELL=NAME              one cell; CELLS="A B": several
+#  CELL=NAME              one cell; CELLS="A B": several; ONLY=kunit: without its userspace tests
 #  SERIES=NAME            one series of patches/, with what it needs
 #  SIDE=base|series|both  the kernel without the stack, with it, one beside the other
 #  TREE=DIR               a kernel tree taken as it is; KOUT=DIR: the folder that it is built in

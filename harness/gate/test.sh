@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# test.sh: the tests of harness/, the checks of lint.sh, cells of the stack, a few mutants.
+# test.sh: the tests of harness/, the checks of lint.sh, cells of the stack, a few mutants,
+# written and generated.
 #
 # in:   CELLS="A B" for other cells than x86_64, arm64 and arm-lpae-highpte, and only their
 #       mutants; LINT_SLOW=1: see lint.sh
@@ -97,6 +98,23 @@ mutants()
 	done
 }
 
+# Of the generated ones, the tests must kill eight that are always the same, and are shown
+# another eight for each commit: what survives of those is said, and is no failure.
+generated()
+{
+	local seed status said
+
+	[[ " ${cells[*]} " = *" x86_64 "* ]] || return 0
+	for seed in always "$(git -C "$ROOT" rev-parse HEAD)"; do
+		status=0
+		said=$(CELLS=x86_64 SAMPLE=8 SEED=$seed "$HARNESS/prove/mutants.sh") || status=1
+		echo "$said"
+		[ "$seed" = always ] || { [[ $said = *" of "*" killed "* ]] && status=0; }
+		add "generated mutants ($seed)" "$status" \
+			"$(sed -n 's/^\([0-9]*\) of [0-9]* killed .*/\1/p' <<<"$said")"
+	done
+}
+
 read -ra cells <<<"${CELLS:-x86_64 arm64 arm-lpae-highpte}"
 for name in "${cells[@]}"; do
 	load_cell "$name"
@@ -109,6 +127,7 @@ for name in "${cells[@]}"; do
 	cell "$name"
 done
 mutants
+generated
 note "all of it took $(elapsed | tr -d ' ')"
 echo "$PASSED passed, $FAILED failed"
 [ "$FAILED" = 0 ] && [ "$PASSED" -gt 0 ]

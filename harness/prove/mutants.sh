@@ -40,6 +40,7 @@ WINDOWS=$HARNESS/prove/windows
 OUT=$SIDES
 MADE=$OUT/made
 GRACE=5	# seconds that a guest may take after its test has failed, or the kernel complained
+declare -A LIMITS=()	# seconds that a guest may take, by cell
 STATES=(test kernel timeout equal same build listed survived)
 
 # header NAME FIELD: what the head of a mutant says.
@@ -218,7 +219,7 @@ exchange()
 	touch -d "$time" "$TREE/$1"
 }
 
-# prepare CELL OBJECT...: its kernel, unbroken, must pass; LIMIT is twice its time.
+# prepare CELL OBJECT...: its kernel, unbroken, must pass, once a run; LIMIT is twice its time.
 prepare()
 {
 	local begin
@@ -230,11 +231,14 @@ prepare()
 	"$HARNESS/guest/user.sh" "$1"
 	CODE=$(code "${@:2}")
 	(cd "$CELL_KOUT" && rm -rf .unbroken && mkdir .unbroken && cp -p --parents "${@:2}" .unbroken)
-	begin=$SECONDS
-	LIMIT=900 boot unbroken "$1" any
-	grep -qx exit "$CELL_OUT/ended" || SAID=${SAID:-$(<"$CELL_OUT/ended")}
-	[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $OUT/unbroken/"
-	LIMIT=$(((SECONDS - begin) * 2 + 10))
+	if [ -z "${LIMITS[$1]:-}" ]; then
+		begin=$SECONDS
+		LIMIT=900 boot unbroken "$1" any
+		grep -qx exit "$CELL_OUT/ended" || SAID=${SAID:-$(<"$CELL_OUT/ended")}
+		[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $OUT/unbroken/"
+		LIMITS[$1]=$(((SECONDS - begin) * 2 + 10))
+	fi
+	LIMIT=${LIMITS[$1]}
 }
 
 # attempt NAME CELL FILE OBJECT...: one generated mutant, in a cell that is prepared.

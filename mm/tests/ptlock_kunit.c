@@ -40,9 +40,9 @@ static const struct map_function {
 };
 KUNIT_ARRAY_PARAM_DESC(map_function, map_functions, name);
 
-/* What one of these functions returned */
 static DEFINE_SPINLOCK(untouched);
 
+/* What one of these functions returned */
 struct mapped {
 	bool found;
 	spinlock_t *ptl;
@@ -56,14 +56,17 @@ static bool is_locked(spinlock_t *ptl, bool expected)
 {
 	int i;
 
-	if (IS_ENABLED(CONFIG_LOCKDEP))
+	if (IS_ENABLED(CONFIG_LOCKDEP) && debug_locks)
 		return lockdep_is_held(ptl);
 	if (!IS_ENABLED(CONFIG_SMP))
 		return expected;
 	/* Another task may hold it for a moment */
-	for (i = 0; i < 2000 && !is_unlocked(ptl) && !expected; i++)
+	for (i = 0; i < (expected ? 1 : 2000); i++) {
+		if (is_unlocked(ptl))
+			return false;
 		udelay(5);
-	return !is_unlocked(ptl);
+	}
+	return true;
 }
 
 static struct mapped map_and_unmap(const struct map_function *function,
@@ -93,7 +96,7 @@ static struct mapped map_and_unmap(const struct map_function *function,
 	m.by_pte = pte_lockptr(mm, pte);
 	if (function->id != MAP)
 		m.locked = is_locked(m.ptl, function->id == MAP_LOCK);
-	if (m.locked)
+	if (function->id == MAP_LOCK)
 		spin_unlock(m.ptl);
 	pte_unmap(pte);
 	return m;
@@ -179,7 +182,7 @@ struct late_walk {
 	unsigned long addr;
 	struct map_context before, after;
 	struct mapped m;
-	bool started;
+	bool started, done;
 };
 
 static void late_walk(struct work_struct *work)
@@ -189,32 +192,38 @@ static void late_walk(struct work_struct *work)
 	w->before = map_context();
 	WRITE_ONCE(w->started, true);
 	w->m = map_and_unmap(&map_functions[MAP_LOCK], w->mm, w->pmd, w->addr);
+	WRITE_ONCE(w->done, true);
 	w->after = map_context();
 }
 
 static void expect_late_walk(struct kunit *test, bool replaced)
 {
-	unsigned long addr = map_tables(test, 2), begin = jiffies;
+	unsigned long addr = map_tables(test, 2), begin;
 	pmd_t *pmd = find_pmd(test, addr), *other = find_pmd(test, addr + PMD_SIZE);
 	struct late_walk w = { .mm = current->mm, .pmd = { *pmd }, .addr = addr };
 	spinlock_t *ptl = table_lock(w.mm, pmd);
 	spinlock_t *expected = replaced ? table_lock(w.mm, other) : &untouched;
-	bool awaited;
+	bool started, done;
 
 	if (num_online_cpus() < 2)
 		kunit_skip(test, "requires two CPUs");
 	if (ptl == expected)
 		kunit_skip(test, "the two tables share a lock");
 
-	INIT_WORK_ONSTACK(&w.work, late_walk);
 	pin_to_cpu(test, raw_smp_processor_id());
+	INIT_WORK_ONSTACK(&w.work, late_walk);
 	spin_lock(ptl);
+	begin = jiffies;
 	queue_work_on(cpumask_any_but(cpu_online_mask, raw_smp_processor_id()),
 		      system_long_wq, &w.work);
 	do {
 		cpu_relax();
-		awaited = READ_ONCE(w.started) && is_awaited(ptl, begin);
-	} while (!awaited && time_before(jiffies, begin + WAIT_LIMIT));
+		started = READ_ONCE(w.started);
+	} while (!started && time_before(jiffies, begin + WAIT_LIMIT));
+	begin = jiffies;
+	while (!is_awaited(ptl, begin))
+		cpu_relax();
+	done = READ_ONCE(w.done);
 	if (replaced)
 		w.pmd[0] = *other;
 	else
@@ -223,7 +232,8 @@ static void expect_late_walk(struct kunit *test, bool replaced)
 	flush_work(&w.work);
 	destroy_work_on_stack(&w.work);
 
-	KUNIT_EXPECT_TRUE_MSG(test, awaited, "the lock is not waited for");
+	KUNIT_EXPECT_TRUE(test, started);
+	KUNIT_EXPECT_FALSE_MSG(test, done, "the lock is not waited for");
 	KUNIT_EXPECT_EQ(test, w.m.found, replaced);
 	KUNIT_EXPECT_PTR_EQ(test, w.m.ptl, expected);
 	KUNIT_EXPECT_MEMEQ(test, &w.before, &w.after, sizeof(w.before));

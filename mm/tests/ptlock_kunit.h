@@ -76,16 +76,12 @@ static inline void expect_released(struct kunit *test, spinlock_t *ptl)
 }
 
 /*
- * Is the lock, which the caller holds, waited for? Where a lock does not tell, those
- * who want it have had time to come.
+ * Is the lock, which the caller holds, waited for? Not every lock tells: then a task
+ * that wants it has had time to come.
  */
 static inline bool is_awaited(spinlock_t *ptl, unsigned long since)
 {
-#ifdef arch_spin_is_contended
-	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
-		return spin_is_contended(ptl);
-#endif
-	return time_after(jiffies, since + HZ / 10);
+	return spin_is_contended(ptl) || time_after(jiffies, since + HZ / 2);
 }
 
 /* Reserve @nr PMD-sized and -aligned ranges of user address space, unmapped */

@@ -24,6 +24,9 @@
 #define TABLE_BYTES	((long)(PTRS_PER_PTE * sizeof(pte_t)))
 #define LAST		((int)PTRS_PER_PTE - 1)
 
+/* Of any flush, by mmu_notifier_arch_invalidate_secondary_tlbs() */
+#define TELLS_OF_FLUSHES	(IS_ENABLED(CONFIG_X86) || IS_ENABLED(CONFIG_ARM64))
+
 enum outcome { KEPT, REMOVED, HUGE };
 
 /*
@@ -120,7 +123,8 @@ static int notify_start(struct mmu_notifier *mn,
 		/* On another CPU if there is one */
 		queue_work_on(cpu < nr_cpu_ids ? cpu : raw_smp_processor_id(),
 			      system_long_wq, &r->work);
-		wait_for_completion(&r->ready);
+		if (!wait_for_completion_timeout(&r->ready, WAIT_LIMIT))
+			KUNIT_FAIL(r->test, "the other thread does not get ready");
 	}
 	return 0;
 }
@@ -145,8 +149,9 @@ static void notify_flush(struct mmu_notifier *mn, struct mm_struct *mm,
 {
 	struct retract *r = container_of(mn, struct retract, mn_flush);
 
-	if (current != r->collapser || !r->nr_windows || r->window_over ||
-	    start > r->addr || end < r->addr + PMD_SIZE)
+	/* In the window, the table may be replaced, and its lock freed */
+	if (current != r->collapser || r->in_window || !r->nr_windows ||
+	    r->window_over || start > r->addr || end < r->addr + PMD_SIZE)
 		return;
 	if (pmd_none(*r->pmd)) {
 		r->nr_flushed_none++;
@@ -196,8 +201,9 @@ static void switch_mm_to(struct mm_struct *mm)
 }
 
 /*
- * Collapse the file by its mapping in @mm, with the other mm in use, so that
- * current->mm is never the mm of the table. Another task may have a page for a while.
+ * Collapse the file by its mapping in @mm, with the other mm in use: what should look
+ * at the mm of the table must not take current->mm instead. Try again, as another task
+ * may have a page for a while.
  */
 static int collapse(struct retract *r, struct mm_struct *mm, bool install)
 {
@@ -241,9 +247,6 @@ static struct retract *retract_setup(struct kunit *test, const struct way *way)
 	struct page *page;
 	int ret;
 
-	if (!has_transparent_hugepage() || PMD_ORDER > MAX_PAGECACHE_ORDER)
-		kunit_skip(test, "no huge pages of shmem on this machine");
-
 	r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	r->test = test;
@@ -258,6 +261,9 @@ static struct retract *retract_setup(struct kunit *test, const struct way *way)
 	r->file = shmem_kernel_file_setup("retract", PMD_SIZE,
 					  mk_vma_flags(VMA_NORESERVE_BIT));
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, r->file);
+	if (!(shmem_allowable_huge_orders(file_inode(r->file), NULL, 0, 0, true) &
+	      BIT(PMD_ORDER)))
+		kunit_skip(test, "no huge pages of shmem on this machine");
 	r->other_mm = mm_alloc();
 	KUNIT_ASSERT_NOT_NULL(test, r->other_mm);
 	r->other_mm->task_size = TASK_SIZE;
@@ -386,8 +392,7 @@ static void retract_table(struct kunit *test)
 	struct retract *r = retract_setup(test, way);
 
 	retract_run(r, 1, way->outcome);
-	if (!IS_ENABLED(CONFIG_SMP) ||
-	    (!IS_ENABLED(CONFIG_X86) && !IS_ENABLED(CONFIG_ARM64)))
+	if (!IS_ENABLED(CONFIG_SMP) || !TELLS_OF_FLUSHES)
 		return;
 	KUNIT_EXPECT_GT(test, r->nr_flushed_none, 0);
 	/* If armed, no lock is dropped in between, and one flush is enough */
@@ -398,7 +403,7 @@ static void retract_table(struct kunit *test)
 /* Check that *pmd does not change while another task holds the lock of the table */
 static int hold_lock(struct retract *r)
 {
-	unsigned long begin = jiffies;
+	unsigned long begin;
 	spinlock_t *ptl;
 	pmd_t pmdval;
 	pte_t *pte;
@@ -409,12 +414,11 @@ static int hold_lock(struct retract *r)
 		return -ENOENT;
 	pmdval = pmdp_get_lockless(r->pmd);
 	complete(&r->ready);
+	begin = jiffies;
 	while (!ret && !is_awaited(ptl, begin)) {
 		cpu_relax();
 		if (READ_ONCE(r->window_over))
 			ret = -EBUSY;
-		else if (time_after(jiffies, begin + WAIT_LIMIT))
-			ret = -ETIMEDOUT;
 	}
 	if (!pmd_same(pmdval, pmdp_get_lockless(r->pmd)))
 		ret = -EAGAIN;
