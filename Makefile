@@ -32,7 +32,7 @@ matrix:	## all cells, or those of CELLS=; goes on where it was (2 hours)
 KNOBS_matrix := CELLS AGAIN KEEP HOSTS TREE
 report:	## build/report.{html,md,xml} from records; docs/RESULTS.md and its records (2 s)
 	@harness/judge/report.py
-test:	## tests of harness/, lint, x86_64, arm64, arm-lpae-highpte, four mutants (25 min, 7 min again)
+test:	## tests of harness/, lint, x86_64, arm64, arm-lpae-highpte, 20 mutants (30 min, 15 min again)
 	@harness/gate/test.sh
 KNOBS_test := CELLS LINT_SLOW
 lint:	## checkpatch, kernel-doc, shellcheck and more (30 s, or 10 min with LINT_SLOW=1)

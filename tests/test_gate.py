@@ -349,7 +349,12 @@ class Test(Gate):
         for name in ("gate/deps.sh", "source/tree.sh"):
             self.write(f"harness/{name}", "#!/bin/bash\n")
         self.write("harness/run/cell.sh", "#!/bin/bash\n" + CELL_SH)
-        self.write("harness/prove/mutants.sh", '#!/bin/bash\n[ "$MUTANTS" != "$ALIVE" ]\n')
+        self.write("harness/prove/mutants.sh", '#!/bin/bash\n'
+                   '[ -z "$SAMPLE" ] || { echo "$MADE"; [[ $MADE = 8* ]]; exit; }\n'
+                   '[ "$MUTANTS" != "$ALIVE" ]\n')
+        subprocess.run(["git", "init", "-q", self.root], check=True)
+        subprocess.run(["git", "-C", self.root, "-c", "user.name=a", "-c", "user.email=a@b.invalid",
+                        "commit", "-q", "--allow-empty", "-m", "x"], check=True)
         self.write("harness/gate/lint.sh", "#!/bin/bash\n[ -z \"$LINT\" ] || exit 1\n"
                    "mkdir -p build/lint\nprintf 'a\\tpass\\t\\nb\\tpass\\t\\n' >build/lint/results.tsv\n")
         shutil.copy(ROOT / "tests/run.py", self.write("tests/run.py", ""))
@@ -361,7 +366,8 @@ class Test(Gate):
 
     def ran(self, **env: str) -> tuple[int, list[str]]:
         done = self.call("harness/gate/test.sh", **{"FATE": "pass", "CELLS": "x86_64",
-                                                    "ALIVE": "", "LINT": "", **env})
+                                                    "ALIVE": "", "LINT": "",
+                                                    "MADE": "8 of 8 killed (x)", **env})
         return done.returncode, done.stdout.splitlines()
 
     def test_all_pass(self) -> None:
@@ -369,18 +375,26 @@ class Test(Gate):
         self.assertEqual((status, said), (0, [
             "tests of harness/: 4 passed, 0 failed", "lint: 2 passed, 0 failed",
             "cell x86_64: 2 passed, 0 failed", "mutant wrong-pmdval: 1 passed, 0 failed",
-            "mutant free-at-once: 1 passed, 0 failed", "10 passed, 0 failed"]))
+            "mutant free-at-once: 1 passed, 0 failed",
+            "8 of 8 killed (x)", "generated mutants, always: 8 passed, 0 failed",
+            "8 of 8 killed (x)", "generated mutants, commit: 8 passed, 0 failed", "26 passed, 0 failed"]))
 
     def test_failures_count(self) -> None:
         for env, line, total in (
-                ({"FATE": "fail"}, "cell x86_64: 1 passed, 1 failed", "9 passed, 1 failed"),
-                ({"LINT": "dies"}, "lint: 0 passed, 1 failed", "8 passed, 1 failed"),
+                ({"FATE": "fail"}, "cell x86_64: 1 passed, 1 failed", "25 passed, 1 failed"),
+                ({"LINT": "dies"}, "lint: 0 passed, 1 failed", "24 passed, 1 failed"),
                 ({"ALIVE": "free-at-once"}, "mutant free-at-once: 0 passed, 1 failed",
-                 "9 passed, 1 failed")):
+                 "25 passed, 1 failed")):
             with self.subTest(line):
                 status, said = self.ran(**env)
                 self.assertEqual((status, said[-1]), (1, total))
                 self.assertIn(line, said)
+
+    def test_generated_mutants(self) -> None:
+        """Those that are always the same have to be killed; what survives of others is said."""
+        for made, total in (("7 of 8 killed (x)", "24 passed, 1 failed"), ("", "10 passed, 2 failed")):
+            status, said = self.ran(MADE=made)
+            self.assertEqual((status, said[-1]), (1, total))
 
     def test_failed_tests_are_shown(self) -> None:
         for what in ("self.fail('so')", "raise OSError('so')",
@@ -388,26 +402,26 @@ class Test(Gate):
             with self.subTest(what):
                 self.toys(what)
                 status, said = self.ran()
-                self.assertEqual((status, said[-1]), (1, "9 passed, 1 failed"))
+                self.assertEqual((status, said[-1]), (1, "25 passed, 1 failed"))
                 self.assertTrue(any("test_other" in line for line in said), said)
 
     def test_dead_tests_fail(self) -> None:
         self.toys("os._exit(0)")
-        self.assertEqual(self.ran()[1][-1], "8 passed, 1 failed")
+        self.assertEqual(self.ran()[1][-1], "24 passed, 1 failed")
         self.write("tests/test_one.py", "import nothing_of_that_name\n")
-        self.assertEqual(self.ran()[1][-1], "8 passed, 1 failed")
+        self.assertEqual(self.ran()[1][-1], "24 passed, 1 failed")
         self.write("tests/test_one.py", "")
-        self.assertEqual(self.ran()[1][-1], "8 passed, 1 failed")
+        self.assertEqual(self.ran()[1][-1], "24 passed, 1 failed")
 
     def test_two_subtests_are_one_test(self) -> None:
         self.toys("\n        ".join(("for n in 'ab':", "    with self.subTest(n):",
                                       "        self.fail(n)")))
-        self.assertEqual(self.ran()[1][-1], "9 passed, 1 failed")
+        self.assertEqual(self.ran()[1][-1], "25 passed, 1 failed")
 
     def test_cell_without_record(self) -> None:
         self.write("harness/run/cell.sh", "#!/bin/bash\nexit 1\n")
         status, said = self.ran()
-        self.assertEqual((status, said[-1]), (1, "8 passed, 1 failed"))
+        self.assertEqual((status, said[-1]), (1, "24 passed, 1 failed"))
 
 
 if __name__ == "__main__":

@@ -102,16 +102,17 @@ mutants()
 # another eight for each commit: what survives of those is said, and is no failure.
 generated()
 {
-	local seed status said
+	local which seed status said killed
 
 	[[ " ${cells[*]} " = *" x86_64 "* ]] || return 0
-	for seed in always "$(git -C "$ROOT" rev-parse HEAD)"; do
-		status=0
+	for which in always commit; do
+		seed=$which status=0
+		[ $which = always ] || seed=$(git -C "$ROOT" rev-parse HEAD)
 		said=$(CELLS=x86_64 SAMPLE=8 SEED=$seed "$HARNESS/prove/mutants.sh") || status=1
-		echo "$said"
-		[ "$seed" = always ] || { [[ $said = *" of "*" killed "* ]] && status=0; }
-		add "generated mutants ($seed)" "$status" \
-			"$(sed -n 's/^\([0-9]*\) of [0-9]* killed .*/\1/p' <<<"$said")"
+		[ -z "$said" ] || echo "$said"
+		killed=$(sed -n 's/^\([0-9]*\) of [0-9]* killed .*/\1/p' <<<"$said")
+		[ $which = always ] || [ -z "$killed" ] || status=0
+		add "generated mutants, $which" "$status" "${killed:-0}"
 	done
 }
 

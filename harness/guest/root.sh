@@ -9,7 +9,7 @@
 #   guest_root DIR      makes the initramfs of DIR, which has the programs in bin/: adds
 #                       init, and the cell's lists of suites and selftests, unless there
 #                       are others in it
-#   make_disks [MIB]    an ext4, and so much to swap to
+#   make_disks MIB      an ext4, and so much to swap to
 
 run()
 {
@@ -42,7 +42,6 @@ make_disks()
 	rm -f "$CELL_OUT"/{disk,swap}.img*
 	run mkfs.ext4 -q -F -b 4096 "$CELL_OUT/disk.img.new" 512M
 	mv "$CELL_OUT/disk.img.new" "$CELL_OUT/disk.img"
-	[ -n "${1:-}" ] || return 0
 	shift=$(sed -n 's/^CONFIG_PAGE_SHIFT=//p' "$CELL_KOUT/.config" 2>/dev/null) || true
 	run truncate -s "$1M" "$CELL_OUT/swap.img.new"
 	run mkswap -p $((1 << ${shift:-12})) "$CELL_OUT/swap.img.new"

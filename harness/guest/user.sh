@@ -6,7 +6,7 @@
 #       its uapi headers; the cell's lists of suites and selftests; harness/guest/user, for
 #       those that the kernel does not have
 # out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run; disk.img: an empty
-#       ext4, when there are selftests; swap.img, for the one of them that swaps
+#       ext4, when there are selftests; swap.img
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
 # All of it is static, so that neither a loader nor a libc has to come along.
@@ -95,9 +95,7 @@ rm -rf "$STAMP" "$CELL_OUT/rootfs"
 : >"$LOG"
 build_tests
 guest_root "$CELL_OUT/rootfs"
-swap=
-[[ " $CELL_user " != *" pgtable_race "* ]] || swap=64
-[ -z "$CELL_user" ] || make_disks $swap
+[ -z "$CELL_user" ] || make_disks 64
 mv "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs"
 mv "$STAMP.new" "$STAMP"
 say user "$CELL_cell: built"
