@@ -22,7 +22,6 @@
 #include "ptlock_kunit.h"
 
 #define TABLE_BYTES	((long)(PTRS_PER_PTE * sizeof(pte_t)))
-#define LAST		((int)PTRS_PER_PTE - 1)
 
 /* Of any flush, by mmu_notifier_arch_invalidate_secondary_tlbs() */
 #define TELLS_OF_FLUSHES	(IS_ENABLED(CONFIG_X86) || IS_ENABLED(CONFIG_ARM64))
@@ -232,12 +231,13 @@ static int collapse(struct retract *r, struct mm_struct *mm, bool install)
 /* Read a few pages at @addr, the first and last included */
 static void fill(struct kunit *test, unsigned long addr)
 {
+	unsigned long offsets[] = { 0, PAGE_SIZE, PMD_SIZE / 2, PMD_SIZE - PAGE_SIZE };
 	int i;
 	u8 byte;
 
-	for (i = 0; i <= LAST; i += i ? LAST / 2 : 1)
+	for (i = 0; i < ARRAY_SIZE(offsets); i++)
 		KUNIT_ASSERT_EQ(test, 0, get_user(byte,
-				(u8 __user *)(addr + i * PAGE_SIZE)));
+				(u8 __user *)(addr + offsets[i])));
 }
 
 /* Have a table with pages of the file */
