@@ -72,7 +72,7 @@ KNOBS_mutants := MUTANTS SAMPLE SEED CELLS AGAIN
 model:	## check the model of retraction with spin, and its broken variants (6 min)
 	@harness/prove/model.sh
 KNOBS_model := MODELS AGAIN
-race:	## page-table operations against retraction (2 min)
+race:	## random operations on page tables, alone and at the same time (2 min)
 	@bad=0; for cell in $${CELLS:-x86_64}; do AS=race harness/run/cell.sh $$cell || bad=1; done; exit $$bad
 KNOBS_race := CELLS DURATION
 windows:	## stretch the windows in which a table goes away: base loses, series holds (20 min)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the tests of page tables and their retraction have in common. */
+/* What pgtable_fuzz and the programs that it prints have in common. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -141,25 +141,7 @@ char *reserve_arena(size_t len)
 	return (char *)((addr + pmd_size - 1) & ~(pmd_size - 1));
 }
 
-/* Unmap a part of the arena. */
-bool reserve(char *addr, size_t len)
-{
-	return mmap(addr, len, PROT_NONE,
-		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		    -1, 0) != MAP_FAILED;
-}
-
 /* Pages and accesses to them */
-
-/* Never 0: that is for a hole. */
-unsigned long page_seed(unsigned long index, unsigned long version)
-{
-	unsigned long h = index * 0x9e3779b1UL ^ version * 0x85ebca6bUL;
-
-	h ^= h >> 15;
-	h *= 0xc2b2ae35UL;
-	return (h ^ h >> 13) | 1;
-}
 
 /* The compiler knows nothing of signals: it must not move an access out. */
 static void escape_to(sigjmp_buf *where)
@@ -221,16 +203,6 @@ static int do_peek(unsigned long *words, unsigned long seed,
 	return 0;
 }
 
-/* Of what the compiler takes for a number, it could leave out the addition. */
-static int do_poke(unsigned long *words, unsigned long seed,
-		   struct difference *diff)
-{
-	static unsigned long zero;
-
-	__atomic_fetch_add(words, FORCE_READ(zero), __ATOMIC_RELAXED);
-	return 0;
-}
-
 int fill_page(char *addr, unsigned long seed)
 {
 	return try_access(do_fill, addr, seed, NULL);
@@ -245,12 +217,6 @@ int compare_page(char *addr, unsigned long seed, struct difference *diff)
 int peek(char *addr)
 {
 	return try_access(do_peek, addr, 0, NULL);
-}
-
-/* Write a word, without changing it or undoing the change of another thread. */
-int poke(char *addr)
-{
-	return try_access(do_poke, addr, 0, NULL);
 }
 
 /* Files */
@@ -297,37 +263,6 @@ int find_file(int (*prepare)(int fd, void *arg), void *arg)
 	return fd;
 }
 
-/* Memory can get too fragmented for a huge page when it is small. */
-void defragment(void)
-{
-	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, "1", 1) != 1)
-		ksft_perror("defragmenting memory");
-	close(fd);
-}
-
-int try_collapse(char *addr, size_t len)
-{
-	unsigned int tries;
-	int ret;
-
-	for (tries = 0; tries < 50; tries++) {
-		if (!madvise(addr, len, MADV_COLLAPSE))
-			return 0;
-		ret = -errno;
-		if (ret == -ENOMEM)
-			defragment();
-		else if (ret != -EAGAIN)
-			break;
-		/* Another CPU may hold a reference to a page for a moment. */
-		usleep(2000);
-	}
-	return ret;
-}
-
 /* userfaultfd */
 
 /* -EOPNOTSUPP: this kernel does not have that. */
@@ -346,69 +281,4 @@ int open_uffd(__u64 features)
 	ret = errno == EINVAL ? -EOPNOTSUPP : -errno;
 	close(uffd);
 	return ret;
-}
-
-int uffd_protect(int uffd, char *addr, size_t len, bool protect)
-{
-	struct uffdio_writeprotect wp = {
-		.range = { .start = (uintptr_t)addr, .len = len },
-		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
-	};
-
-	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) ? -errno : 0;
-}
-
-int uffd_copy(int uffd, char *to, char *from)
-{
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)to,
-		.src = (uintptr_t)from,
-		.len = page_size,
-	};
-
-	return ioctl(uffd, UFFDIO_COPY, &copy) ? -errno : 0;
-}
-
-int uffd_poison(int uffd, char *addr)
-{
-	struct uffdio_poison poison = {
-		.range = { .start = (uintptr_t)addr, .len = page_size },
-	};
-
-	return ioctl(uffd, UFFDIO_POISON, &poison) ? -errno : 0;
-}
-
-/* As pagemap_get_entry(), which ends the test: not for a child of it to do. */
-bool read_pagemap(int pagemap, char *addr, __u64 *entry)
-{
-	off_t offset = (unsigned long)addr / page_size * sizeof(*entry);
-
-	return pread(pagemap, entry, sizeof(*entry), offset) == sizeof(*entry);
-}
-
-/*
- * Is the page at @addr still write-protected? NULL, or what is wrong. A write is
- * reported by SIGBUS; not so with asynchronous protection, which lets the write
- * happen and remembers it: there look at the protection bit only.
- */
-const char *lost_protection(int pagemap, char *addr, bool async)
-{
-	__u64 entry;
-	int sig;
-
-	if (!read_pagemap(pagemap, addr, &entry))
-		return "pagemap cannot be read";
-	if (!(entry & PM_UFFD_WP))
-		return "no write protection";
-	/* Mapping the page must not lose what was only a marker so far. */
-	sig = peek(addr);
-	if (sig)
-		return "a protected page cannot be read";
-	if (!read_pagemap(pagemap, addr, &entry))
-		return "pagemap cannot be read";
-	if (!(entry & PM_UFFD_WP))
-		return "write protection lost by a read";
-	if (!async && poke(addr) != SIGBUS)
-		return "a protected page can be written";
-	return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the tests of page tables and their retraction have in common. */
+/* What pgtable_fuzz and the programs that it prints have in common. */
 #ifndef __PGTABLE_COMMON_H__
 #define __PGTABLE_COMMON_H__
 
@@ -9,11 +9,6 @@
 
 /* Where regular files are made; else here, in /tmp and in /var/tmp. */
 #define DIR_VARIABLE	"PGTABLE_TEST_DIR"
-
-enum backing {
-	BACKED_BY_SHMEM,
-	BACKED_BY_FILE,
-};
 
 /* The machine. What returns a text returns NULL, or why nothing can be tested. */
 
@@ -31,7 +26,6 @@ long proc_kb(const char *path, const char *name);
 
 void become_child(void);
 char *reserve_arena(size_t len);
-bool reserve(char *addr, size_t len);
 
 /*
  * A page of ours holds what follows from one number, its seed: word i is
@@ -44,25 +38,16 @@ struct difference {
 	unsigned long found;
 };
 
-unsigned long page_seed(unsigned long index, unsigned long version);
 int fill_page(char *addr, unsigned long seed);
 int compare_page(char *addr, unsigned long seed, struct difference *diff);
 int peek(char *addr);
-int poke(char *addr);
 
 /* Files. Functions that return a number give it as a negative errno. */
 
 int find_file(int (*prepare)(int fd, void *arg), void *arg);
-void defragment(void);
-int try_collapse(char *addr, size_t len);
 
 /* userfaultfd */
 
 int open_uffd(__u64 features);
-int uffd_copy(int uffd, char *to, char *from);
-int uffd_poison(int uffd, char *addr);
-int uffd_protect(int uffd, char *addr, size_t len, bool protect);
-bool read_pagemap(int pagemap, char *addr, __u64 *entry);
-const char *lost_protection(int pagemap, char *addr, bool async);
 
 #endif
