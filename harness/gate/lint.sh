@@ -113,6 +113,9 @@ quilt_push()
 			"$START_REV" "$TIP_REV")
 		[ ${#files[@]} -eq 0 ] ||
 			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
+		# What the series adds is stored beside patches/, see the lines of its series file.
+		sed -n 's/.* # + //p' "$PATCHES/$(series_folder "$name")/series" | tr ' ' '\n' |
+			(cd "$ROOT" && xargs -r cp --parents -t "$OUT/quilt")
 		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$(series_folder "$name") \
 			quilt --quiltrc - push -a) >"$log" 2>&1 ||
 			tail -n 2 "$log"
@@ -170,7 +173,7 @@ mutants()
 			index=$widened
 			cut -f3 "$HARNESS/prove/windows/windows.tsv" | grep -qxF -- "${test#windows.}"
 		else
-			tgit grep -qE "(KUNIT_CASE|TEST_F.*)\(.*\<${test##*.}\>" "$TIP" -- \
+			tgit grep -qE "(KUNIT_CASE|KUNIT_CASE_PARAM|TEST_F.*)\(.*\<${test##*.}\>" "$TIP" -- \
 				mm/tests tools/testing/selftests/mm
 		fi || echo "$name: there is no test $test"
 		GIT_INDEX_FILE=$index tgit apply --cached --check "$file" || echo "$name: does not apply"

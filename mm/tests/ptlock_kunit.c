@@ -23,9 +23,11 @@ static unsigned long map_tables(struct kunit *test, unsigned int nr)
 
 	map_at(test, NULL, base, nr * PMD_SIZE,
 	       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-	for (i = 0; i < nr; i++)
-		KUNIT_ASSERT_EQ(test, 0, put_user(0x5a,
-				(u8 __user *)(base + i * PMD_SIZE)));
+	for (i = 0; i < nr; i++) {
+		u8 __user *p = (u8 __user *)(base + i * PMD_SIZE);
+
+		KUNIT_ASSERT_EQ(test, 0, put_user(0x5a, p));
+	}
 	return base;
 }
 
@@ -38,6 +40,7 @@ static const struct map_function {
 	{ "pte_offset_map_rw_nolock", MAP_RW_NOLOCK },
 	{ "pte_offset_map_lock", MAP_LOCK },
 };
+
 KUNIT_ARRAY_PARAM_DESC(map_function, map_functions, name);
 
 static DEFINE_SPINLOCK(untouched);
@@ -278,13 +281,15 @@ static void ptlock_no_table(struct kunit *test)
 
 	pmd_clear(pmd);
 	expect_no_table(test, "none", *pmd, false, addr);
-	if (thp_migration_supported())
-		expect_no_table(test, "migration entry", swp_entry_to_pmd(
-				make_readable_migration_entry(pfn)), false, addr);
+	if (thp_migration_supported()) {
+		*pmd = swp_entry_to_pmd(make_readable_migration_entry(pfn));
+		expect_no_table(test, "migration entry", *pmd, false, addr);
+	}
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
-	if (has_transparent_hugepage())
-		expect_no_table(test, "leaf", pmd_mkhuge(pfn_pmd(pfn,
-				vm_get_page_prot(VM_READ))), false, addr);
+	if (has_transparent_hugepage()) {
+		*pmd = pmd_mkhuge(pfn_pmd(pfn, vm_get_page_prot(VM_READ)));
+		expect_no_table(test, "leaf", *pmd, false, addr);
+	}
 #endif
 	/* A bad pmd is one bit away from that of a table, if there is one */
 	for (bit = 0; bit < BITS_PER_BYTE * sizeof(pmd_t); bit++) {

@@ -45,7 +45,9 @@ static const struct way {
 	{ "own, private, armed", true, true, MAP_PRIVATE, VM_UFFD_MISSING, HUGE },
 	{ "uprobe", true, false, MAP_SHARED, 0, REMOVED },
 };
+
 enum { OTHER_MM, OTHER_PRIVATE, OWN, OWN_PRIVATE, OWN_ARMED, UPROBE };
+
 KUNIT_ARRAY_PARAM_DESC(way, ways, name);
 
 struct retract {
@@ -235,9 +237,11 @@ static void fill(struct kunit *test, unsigned long addr)
 	int i;
 	u8 byte;
 
-	for (i = 0; i < ARRAY_SIZE(offsets); i++)
-		KUNIT_ASSERT_EQ(test, 0, get_user(byte,
-				(u8 __user *)(addr + offsets[i])));
+	for (i = 0; i < ARRAY_SIZE(offsets); i++) {
+		u8 __user *p = (u8 __user *)(addr + offsets[i]);
+
+		KUNIT_ASSERT_EQ(test, 0, get_user(byte, p));
+	}
 }
 
 /* Have a table with pages of the file */
