@@ -434,6 +434,11 @@ generated()
 
 	generate
 	[ ${#FUNCTIONS[@]} -gt 0 ] || return 0
+	for name in "${ASKED[@]}"; do
+		[[ $name != *-* || $name = *[*?[]* || -f $MADE/$name.patch ||
+			-f $MUTANTS_DIR/$name.patch ]] ||
+			die "no mutant '$name' any more: the code has changed, see build/mutants/made/ for others"
+	done
 	all=$(for name in "${FUNCTIONS[@]}"; do chosen "$name"; done)
 	[ -z "${SAMPLE:-}" ] || all=$(shuf -n "$SAMPLE" <<<"$all" \
 		--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done))
