@@ -131,8 +131,8 @@ for name in "${cells[@]}"; do
 done
 mutants
 if [[ " ${cells[*]} " = *" x86_64 "* ]]; then
-	MUTANTS=$(xargs <<<"$GENERATED") generated always
-	MUTANTS=$(xargs <<<"$FUNCTIONS") SAMPLE=8 SEED=$(git -C "$ROOT" rev-parse HEAD) generated commit
+	MUTANTS=$GENERATED generated always
+	MUTANTS=$FUNCTIONS SAMPLE=8 SEED=$(git -C "$ROOT" rev-parse HEAD) generated commit
 fi
 note "all of it took $(elapsed | tr -d ' ')"
 echo "$PASSED passed, $FAILED failed"

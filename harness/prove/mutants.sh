@@ -390,8 +390,8 @@ main()
 
 	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\" and AGAIN=1"
 	all=$(basename -s .patch -- "$MUTANTS_DIR"/*.patch | paste -sd' ')
-	# Patterns of names, not of files.
-	read -ra ASKED <<<"${MUTANTS:-*}"
+	# Patterns of names, not of files; on several lines as well.
+	read -rd '' -a ASKED <<<"${MUTANTS:-*}" || true
 	for name in ${MUTANTS:+"${ASKED[@]}"}; do
 		if [ -f "$MUTANTS_DIR/$name.patch" ]; then
 			written+=("$name")
