@@ -113,6 +113,7 @@ static int notify_start(struct mmu_notifier *mn,
 {
 	struct retract *r = container_of(mn, struct retract, mn);
 	int cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+	struct address_space *mapping = r->file->f_mapping;
 
 	if (current != r->collapser)
 		return 0;
@@ -120,6 +121,9 @@ static int notify_start(struct mmu_notifier *mn,
 	if (range->start != r->addr || range->end != r->addr + PMD_SIZE)
 		return 0;
 	r->nr_windows++;
+	/* rmap is walked */
+	if (!r->way->own)
+		KUNIT_EXPECT_TRUE(r->test, rwsem_is_locked(&mapping->i_mmap_rwsem));
 	if (r->in_window) {
 		/* On another CPU if there is one */
 		queue_work_on(cpu < nr_cpu_ids ? cpu : raw_smp_processor_id(),

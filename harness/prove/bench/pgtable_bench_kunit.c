@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/sched/mm.h>
+#include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
@@ -66,6 +67,14 @@ static noinline void loop_lookup(struct table *t)
 		OPTIMIZER_HIDE_VAR(pte);
 		WRITE_ONCE(t->ptl, pte_lockptr(mm, PTE_LOCKPTR_ARG));
 	}
+}
+
+static noinline void loop_kfree(struct table *t)
+{
+	unsigned long i;
+
+	for (i = 0; i < CALLS; i++)
+		kfree(kmalloc(64, GFP_NOWAIT));
 }
 
 static void find_table(struct kunit *test, struct table *t)
@@ -152,11 +161,18 @@ static void pte_lookup_linear(struct kunit *test)
 	free_page((unsigned long)t.pte);
 }
 
+/* kfree() looks up the page of an address, too: riscv's virt_to_page() is changed */
+static void kmalloc_kfree(struct kunit *test)
+{
+	measure(test, loop_kfree, NULL);
+}
+
 static struct kunit_case pgtable_bench_cases[] = {
 	KUNIT_CASE(pte_map_lock),
 	KUNIT_CASE(pte_map),
 	KUNIT_CASE(pte_lookup),
 	KUNIT_CASE(pte_lookup_linear),
+	KUNIT_CASE(kmalloc_kfree),
 	{}
 };
 
