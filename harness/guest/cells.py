@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Reads the cells.
+"""Reads the cells, and checks all of the file, whichever cell is asked for.
 
 usage: cells.py names            their names, in the order of the file
        cells.py get [NAME...]    each as assignments for the shell, one line a cell;
@@ -9,8 +9,6 @@ in:    cells.ini beside this, CELLS_INI=FILE for another; AS=NAME, the section [
        to apply on top
 out:   stdout; a cell has every key, empty where the file has none
 exit:  0; 1 with one line that names the section and the key
-
-All of the file is checked, whichever cell is asked for.
 """
 
 from __future__ import annotations
@@ -38,38 +36,16 @@ SHAPES = {
     "virtio": (r"(device|pci|ccw)(,[a-z]+=\w+)*", "device, pci or ccw, with properties after it"),
     "proof": (r"\w+(=[^=,]+)?", "KEY=VALUE or a test"),
 }
-REQUIRED = ("arch", "image", "shows")
-TO_BOOT = ("virtio", "timeout")
 
 Sections = dict[tuple[str, str], list[tuple[str, str, str]]]  # key, = += or -=, value
 Cell = dict[str, str]
-
-
-class Bad(ValueError):
-    """A mistake, in one line."""
-
-
-def apply(cell: Cell, key: str, how: str, value: str) -> None:
-    """One line of a section."""
-    words = value.split()
-    if how != "=" and key not in LISTS:
-        raise Bad(f"{key}: is one value, not words: write {key} = {value}")
-    shape, what = SHAPES.get(key, (r"(?s).*", ""))
-    for word in words if key in LISTS else [value]:
-        if word and how != "-=" and not re.fullmatch(shape, word):
-            raise Bad(f"{key}: '{word}' is not {what}")
-    if how == "+=":
-        words = cell[key].split() + words
-    elif how == "-=":
-        words = [word for word in cell[key].split() if word not in words]
-    cell[key] = " ".join(words)
 
 
 def expand(value: str, cell: str) -> str:
     """${VAR} and ${VAR:-WORD} of the environment; where the default is a number, what is
     given must be one."""
     def one(match: re.Match[str]) -> str:
-        name, default = match[1], match[2]
+        name, default = match.groups()
         said = cell if name == "CELL" else os.environ.get(name) or default
         if said is None:
             sys.exit(f"error: {name}= has to be given")
@@ -83,57 +59,65 @@ def parse(file: Path) -> Sections:
     """The sections, by kind (machine, cell, as) and name."""
     ini = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",),
                                        default_section="", empty_lines_in_values=False)
-    ini.optionxform = str  # type: ignore[assignment,method-assign]
+    ini.optionxform = str  # type: ignore[assignment]
     try:
         ini.read_string(file.read_text(encoding="utf-8"), file.name)
     except configparser.Error as error:
-        raise Bad(" ".join(str(error).split())) from error
+        raise ValueError(" ".join(str(error).split())) from error
     except (OSError, UnicodeError) as error:
-        raise Bad("cannot be read") from error
+        raise ValueError("cannot be read") from error
     sections: Sections = {}
     for title in ini.sections():
         kind, _, name = title.partition(" ")
         if kind not in PARENT or not name:
-            raise Bad(f"[{title}]: is no [machine NAME], [cell NAME] or [as NAME]")
+            raise ValueError(f"[{title}]: is no [machine NAME], [cell NAME] or [as NAME]")
         lines = sections[kind, name] = []
         lines += [(key, "=", name) for key in ("cell", "build") if kind == "cell"]
         for option, value in ini.items(title):
             key = option.rstrip("+- ")
-            lines.append((key, option[len(key):].strip() + "=", value))
-            if key not in (*KEYS[1:], PARENT[kind]) or lines[-1][1] not in ("=", "+=", "-="):
-                raise Bad(f"[{title}]: {option}: there is no such key")
+            how = option[len(key):].strip() + "="
+            if key not in (*KEYS[1:], PARENT[kind]) or how not in ("=", "+=", "-="):
+                raise ValueError(f"[{title}]: {option}: there is no such key")
+            lines.append((key, how, value))
     return sections
 
 
-def put_on(sections: Sections, kind: str, name: str, cell: Cell) -> None:
-    """Apply a section, after those that it inherits."""
-    chain = [(kind, name)]
-    for section in chain:
-        above = [(key, value) for key, _, value in sections[section] if key == PARENT[section[0]]]
-        if above and (above[0] not in sections or above[0] in chain):
-            raise Bad(f"[{' '.join(section)}]: {above[0][0]}: there is no [{' '.join(above[0])}]")
-        chain += above
-    for section in reversed(chain):
-        try:
-            for key, how, value in sections[section]:
-                if key != PARENT[section[0]]:
-                    apply(cell, key, how, expand(value, cell["cell"]) if kind == "as" else value)
-        except Bad as error:
-            raise Bad(f"[{' '.join(section)}]: {error}") from error
+def put_on(sections: Sections, section: tuple[str, str], cell: Cell,
+           below: tuple[tuple[str, str], ...] = ()) -> None:
+    """Apply a section, and at the line that says so the one that it inherits."""
+    below += (section,)
+    for key, how, value in sections[section]:
+        where, above = f"[{' '.join(section)}]: {key}", (key, value)
+        if key == PARENT[section[0]]:
+            if above not in sections or above in below:
+                raise ValueError(f"{where}: there is no [{' '.join(above)}]")
+            put_on(sections, above, cell, below)
+            continue
+        if section[0] == "as":
+            value = expand(value, cell["cell"])
+        old, words = cell[key].split(), value.split()
+        if how != "=" and key not in LISTS:
+            raise ValueError(f"{where}: is one value, not words: write {key} = {value}")
+        shape, what = SHAPES.get(key, (r"(?s).*", ""))
+        for word in words if key in LISTS else [value]:
+            if word and how != "-=" and not re.fullmatch(shape, word):
+                raise ValueError(f"{where}: '{word}' is not {what}")
+        less = [word for word in old if word not in words]
+        cell[key] = " ".join({"=": words, "+=": old + words, "-=": less}[how])
 
 
 def one_cell(sections: Sections, name: str, also: str = "") -> Cell:
     """also: with [as ALSO] on top, under a name, and if need be a build, of its own."""
     cell = dict.fromkeys(KEYS, "")
-    put_on(sections, "cell", name, cell)
-    for key in REQUIRED + (TO_BOOT if cell["qemu"] else ()):
+    put_on(sections, ("cell", name), cell)
+    for key in ("arch", "image", "shows", *(("virtio", "timeout") if cell["qemu"] else ())):
         if not cell[key]:
-            raise Bad(f"[cell {name}]: {key}: is missing")
+            raise ValueError(f"[cell {name}]: {key}: is missing")
     if also:
         if not cell["qemu"]:
             sys.exit(f"error: AS={also}: {name} is only built: {cell['shows']}")
         fragments = cell["fragments"]
-        put_on(sections, "as", also, cell)
+        put_on(sections, ("as", also), cell)
         cell["cell"] += f"-{also}"
         if cell["fragments"] != fragments:
             cell["build"] += f"-{also}"
@@ -154,8 +138,8 @@ def load(file: Path, names: list[str] | None = None, also: str = "") -> dict[str
             known = " ".join(name for kind, name in sections if kind == "as")
             sys.exit(f"error: AS={also}: the known ones are {known}")
         return {name: one_cell(sections, name, also) for name in names or cells}
-    except Bad as error:
-        raise Bad(f"{file}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def main(args: list[str]) -> None:
@@ -168,7 +152,7 @@ def main(args: list[str]) -> None:
                 print(*(f"CELL_{key}={shlex.quote(value)}" for key, value in cell.items()))
         else:
             sys.exit("error: usage: cells.py names | get [NAME...]")
-    except Bad as error:
+    except ValueError as error:
         sys.exit(f"error: {error}")
 
 
