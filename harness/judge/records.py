@@ -2,33 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """Records: what was run, of what, and what came out; one kind for every experiment.
 
-A record is the file build/records/EXPERIMENT/NAME[,CELL][,SIDE].json:
-
-    experiment  cell, mutant, mutation (a function's generated ones), window, model, race,
-                regress, bench, bisect, answer, try
-    name        which one of these
-    cell, side  where it ran; side is base or series, or nothing
-    result      pass, fail or skip; a mutant passes when its test failed
-    detail      one line that says why
-    seconds     how long it took
-    date, host  when (UTC) and where
-    run         the run of matrix.sh that it is part of
-    times       seconds of its parts, by name (build, guest)
-    inputs      tree (the content of the stack), tip, base, compiler, qemu, accel, and
-                key: one word for all that the result depends on
-    checks      lists of check, name, result, detail: what verdict.py found
-    passed      in docs/records.jsonl, a record a line: how many checks of each kind
-                passed, in place of those
-    figures     objects: what was measured
+A record is the file build/records/EXPERIMENT/NAME[,CELL][,SIDE].json, and class Record below
+says what is in it; in docs/records.jsonl it is a line.
 
 usage: records.py put FOLDER KEY=VALUE... [--side SIDE] [--checks TSV] [--figures TSV]
        records.py good FILE KEY=VALUE...   is it a pass, with these inputs?
        records.py get FILE KEY             what a record says of it
        records.py table FOLDER RUN[,KEPT...] CELL...   a table of the cells of that run,
                                           and of those kept from others
+exit:  0; 1 no (good), or not every cell passed (table); 2 bad arguments
 
-An input is written in.NAME=VALUE, a time time.NAME=SECONDS. exit: 0; 1 no (good), or not
-every cell passed (table); 2 bad arguments.
+An input is written in.NAME=VALUE, a time time.NAME=SECONDS.
 """
 
 from __future__ import annotations
@@ -41,7 +25,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 RESULTS = ("pass", "fail", "skip")
 TESTS = ("kunit", "selftest")
@@ -50,21 +34,26 @@ KEPT = ("tree", "key", "base", "compiler", "qemu", "accel")
 
 @dataclass
 class Record:
+    # cell, mutant, mutation (a function's generated ones), window, model, race, regress,
+    # bench, bisect, answer, kunit, try
     experiment: str
-    name: str
-    cell: str = ""
-    side: str = ""
-    result: str = "fail"
-    detail: str = ""
+    name: str  # which one of these
+    cell: str = ""  # where it ran
+    side: str = ""  # base or series, or nothing
+    result: str = "fail"  # or pass, skip; a mutant passes when its test failed
+    detail: str = ""  # one line that says why
     seconds: int = 0
-    date: str = ""
+    date: str = ""  # UTC
     host: str = ""
-    run: str = ""
-    times: dict[str, int] = field(default_factory=dict)
+    run: str = ""  # that of matrix.sh that it is part of
+    times: dict[str, int] = field(default_factory=dict)  # seconds of its parts: build, guest
+    # tree (the content of the stack), tip, base, compiler, qemu, accel, and key: one word
+    # for all that the result depends on
     inputs: dict[str, str] = field(default_factory=dict)
+    # check, name, result, detail of what verdict.py found
     checks: list[list[str]] = field(default_factory=list)
-    passed: dict[str, int] = field(default_factory=dict)
-    figures: list[dict[str, Any]] = field(default_factory=list)
+    passed: dict[str, int] = field(default_factory=dict)  # in docs/, how many of each check
+    figures: list[dict[str, Any]] = field(default_factory=list)  # what was measured
 
     def key(self) -> tuple[str, str, str, str]:
         return self.experiment, self.name, self.cell, self.side
@@ -79,6 +68,13 @@ class Record:
         more = self.passed if result == "pass" else {}
         return sum(check[0] in TESTS and check[2] == result for check in self.checks) \
             + sum(more.get(kind, 0) for kind in TESTS)
+
+    def counts(self) -> list[str]:
+        return [str(self.count(result)) for result in RESULTS]
+
+    def took(self) -> list[str]:
+        """Seconds of build and guest."""
+        return [str(self.times.get(part, "-")) for part in ("build", "guest")]
 
     def state(self) -> str:
         """The result, or that of a cell that is only built."""
@@ -101,11 +97,19 @@ class Record:
             passed=self.passed or Counter(c[0] for c in self.checks if c[2] == "pass"))
 
     def write(self, folder: Path) -> None:
-        path = folder / self.path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(f".new{os.getpid()}")
-        new.write_text(json.dumps(vars(self), indent=1) + "\n", encoding="utf-8")
-        new.replace(path)
+        put_file(folder / self.path(), json.dumps(vars(self), indent=1) + "\n")
+
+
+def text_of(path: Path) -> str:
+    """Nothing if it is not there."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def put_file(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(f".new{os.getpid()}")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 def parse(text: str, where: object) -> Record:
@@ -124,13 +128,12 @@ def read(path: Path) -> Record:
 
 
 def load(folder: Path, which: str = "*") -> list[Record]:
-    """All of a folder, or those of one experiment, in the order of their names."""
+    """All, or those of one experiment, in the order of their names."""
     return [read(path) for path in sorted(folder.glob(f"{which}/*.json"))]
 
 
 def load_lines(path: Path) -> list[Record]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [parse(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    return [parse(line, f"{path}:{n}") for n, line in enumerate(text_of(path).splitlines(), 1)]
 
 
 def as_lines(found: Iterable[Record]) -> str:
@@ -148,20 +151,20 @@ def rows(path: Path) -> list[dict[str, str]]:
     return [dict(zip(lines[0], line)) for line in lines[1:]]
 
 
-def put(folder: Path, args: list[str]) -> int:
+def put(folder: Path, *args: str) -> None:
     record = Record("", "", date=time.strftime("%F %H:%M", time.gmtime()),
                     host=os.uname().nodename)
-    it = iter(args)
-    for arg in it:
-        key, _, value = arg.partition("=")
+    words = iter(args)
+    for word in words:
+        key, _, value = word.partition("=")
         kind, _, name = key.partition(".")
-        if arg == "--checks":
-            path = Path(next(it))
+        if word == "--checks":
+            path = Path(next(words))
             record.checks = [list(row.values()) for row in rows(path)] if path.is_file() else []
-        elif arg == "--figures":
-            record.figures = list(rows(Path(next(it))))
-        elif arg == "--side":
-            record.side = next(it)
+        elif word == "--figures":
+            record.figures = list(rows(Path(next(words))))
+        elif word == "--side":
+            record.side = next(words)
         elif kind == "in" and name:
             record.inputs[name] = value
         elif kind == "time" and name:
@@ -171,14 +174,13 @@ def put(folder: Path, args: list[str]) -> int:
         elif key == "seconds" and value.isdigit():
             record.seconds = int(value)
         else:
-            raise ValueError(f"records.py put: {arg}: no such key")
+            raise ValueError(f"records.py put: {word}: no such key")
     if not record.experiment or not record.name or record.result not in RESULTS:
         raise ValueError(f"records.py put: no experiment, no name, or result={record.result}")
     record.write(folder)
-    return 0
 
 
-def good(path: Path, args: list[str]) -> int:
+def good(path: Path, *args: str) -> int:
     """Tools of another machine cannot be asked here; those of this one may be newer."""
     inputs = dict(arg.split("=", 1) for arg in args)
     try:
@@ -191,37 +193,35 @@ def good(path: Path, args: list[str]) -> int:
     return int(record.result != "pass" or not same)
 
 
-def get(path: Path, args: list[str]) -> int:
-    print(getattr(read(path), args[0]))
-    return 0
+def get(path: Path, key: str) -> None:
+    print(getattr(read(path), key))
 
 
-def table(folder: Path, args: list[str]) -> int:
-    """RUN is the run, and after commas the cells that were kept from others."""
-    name, *kept = args[0].split(",")
+def table(folder: Path, runs: str, *cells: str) -> int:
+    """runs: the run, and after commas the cells that were kept from others."""
+    run, *kept = runs.split(",")
     found = {record.name: record for record in load(folder, "cell")}
-    bad = 0
+    states = []
     print("cell\tresult\tpassed\tfailed\tskipped\tbuild s\tguest s\thost")
-    for cell in args[1:]:
-        record, row = found.get(cell), [cell, "not run"] + ["-"] * 6
-        if record and (cell in kept or record.run == name):
-            row = [cell, record.state(), *(str(record.count(r)) for r in RESULTS),
-                   *(str(record.times.get(part, "-")) for part in ("build", "guest")),
-                   record.host]
-        bad += row[1] not in ("pass", "built")
-        print("\t".join(row))
-    return int(bad > 0)
+    for cell in cells:
+        record, rest = found.get(cell), ["not run", *"------"]
+        if record and (cell in kept or record.run == run):
+            rest = [record.state(), *record.counts(), *record.took(), record.host]
+        states.append(rest[0])
+        print(cell, *rest, sep="\t")
+    return int(not {*states} <= {"pass", "built"})
 
 
-def main(argv: list[str]) -> int:
+def call(verbs: dict[str, Callable[..., int | None]], args: list[str], bad: int = 1) -> int:
+    """A program that takes a verb, a path, and what is the verb's; its exit status."""
     try:
-        verb, where, *args = argv
-        return {"put": put, "good": good, "get": get, "table": table}[verb](Path(where), args)
-    except (ValueError, LookupError, AttributeError, StopIteration, OSError) as error:
-        print(f"error: {error or 'records.py put | good | get | table: see its head'}",
-              file=sys.stderr)
-        return 2
+        verb, path, *more = args
+        return verbs[verb](Path(path), *more) or 0
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration,
+            OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return bad
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(call({"put": put, "good": good, "get": get, "table": table}, sys.argv[1:], 2))

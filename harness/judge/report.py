@@ -38,9 +38,12 @@ import bench  # noqa: E402
 import cells as cells_ini  # noqa: E402
 from blocks import (SIGN, WORD, Block, Field, Row, chips, document, facts, fold,  # noqa: E402
                     heading, image, join, plain, table, words)
-from records import RESULTS, Record, as_lines, load, load_lines, rows as rows_of  # noqa: E402
+from records import (RESULTS, Record, as_lines, load, load_lines, put_file,  # noqa: E402
+                     rows as rows_of, text_of)
 
 ROOT = HARNESS.parent
+# As git.sh has it.
+DEFAULT_BASE = re.findall(r"(?m)^DEFAULT_BASE=(\S+)", (HARNESS / "lib/git.sh").read_text())[0]
 # The groups of checks: a check and its name, span, heading. The first that fits counts;
 # userspace tests come by what they map, see group_of().
 GROUPS = (
@@ -53,29 +56,31 @@ GROUPS = (
     (r"(console|guest) ", "guest", "console, taint"))
 SPANS, TITLES = (list(dict.fromkeys(group[i] for group in GROUPS)) for i in (1, 2))
 
+Cell = dict[str, str]
+
 
 # --- what there is
 
 @dataclass
 class Page:
     records: list[Record]
-    cells: dict[str, dict[str, str]]
-    trees: dict[str, str]  # what patches/ give, by version of the base, if that is known
-    build: Path
+    cells: dict[str, Cell]
     docs: Path
+    trees: dict[str, str]  # what patches/ give, by version of the base, if that is known
     patches: set[str] = field(default_factory=set)  # what each patch gives
-    brief: bool = False  # for RESULTS.md
+    logs: str = ""  # of the run of a cell; none for RESULTS.md, which is brief
 
     def of(self, experiment: str) -> list[Record]:
         return [record for record in self.records if record.experiment == experiment]
 
-    def ran(self) -> dict[str, Record]:
-        """The cells, in their order."""
-        found = {record.name: record for record in self.of("cell")}
-        return {name: found[name] for name in self.cells if name in found}
+    def ran(self, version: str | None = None) -> list[tuple[Cell, Record]]:
+        """The cells, in their order, each with its record, or one that says `not run`."""
+        found = {r.name: r for r in self.of("cell") if version in (None, r.version())}
+        return [(cell, found.get(name) or Record("cell", name, result="not run"))
+                for name, cell in self.cells.items()]
 
     def is_stale(self, record: Record) -> bool:
-        tree, now = record.inputs.get("tree", ""), self.trees.get(record.version())
+        tree, now = record.inputs.get("tree", "none"), self.trees.get(record.version())
         if record.experiment == "bisect":
             return bool(self.patches) and tree not in self.patches
         return bool(now) and tree not in (now, "none")
@@ -83,6 +88,12 @@ class Page:
     def stack(self, record: Record) -> str:
         tree = record.inputs.get("tree", "")
         return "↻ " * self.is_stale(record) + tree[:7].replace("none", "") + "+" * ("+" in tree)
+
+    def runs(self, records: list[Record]) -> str:
+        stacks = Counter(map(self.stack, records))
+        return ", ".join([f"Run {span(records)}", *(
+            f"stack {tree}" + f" ({n})" * (n < len(records))
+            for tree, n in stacks.items() if tree)]) + "."
 
 
 def git(build: Path, *args: str) -> list[str]:
@@ -92,21 +103,14 @@ def git(build: Path, *args: str) -> list[str]:
     return done.stdout.splitlines() if done.returncode == 0 else []
 
 
-def patch_trees(build: Path) -> set[str]:
-    return set(git(build, "log", "--glob=refs/composed", "--format=%T"))
-
-
-# As git.sh has it.
-DEFAULT_BASE = re.findall(r"(?m)^DEFAULT_BASE=(\S+)", (HARNESS / "lib/git.sh").read_text())[0]
-
-
-def base_name() -> str:
-    return "linux" if os.environ.get("LINUX") else os.environ.get("BASE") or DEFAULT_BASE
-
-
 def suffix_of(base: str) -> str:
     """What the names of what is made from it end with."""
     return "" if base == DEFAULT_BASE else f"-{base}"
+
+
+def span(records: Iterable[Record]) -> str:
+    days = sorted(record.date.split(" ")[0] for record in records)
+    return " to ".join(dict.fromkeys(days[:1] + days[-1:]))
 
 
 # --- the sections; RESULTS.md has some of them, in brief
@@ -124,9 +128,8 @@ def group_of(check: list[str]) -> tuple[str, str] | None:
                  if re.match(pattern, f"{kind} {name}")), ("guest", kind))
 
 
-def tally(record: Record | None, group: tuple[str, str]) -> Field:
-    found = Counter(check[2] for check in (record.checks if record else [])
-                    if group_of(check) == group)
+def tally(record: Record, group: tuple[str, str]) -> Field:
+    found = Counter(check[2] for check in record.checks if group_of(check) == group)
     state = next((r for r in ("fail", "pass", "skip") if found[r]), "none")
     return Field("/".join(str(found[r]) for r in RESULTS) if found else "-", state,
                  f"{SIGN[state]} {found[state] or ''}".strip(),
@@ -134,15 +137,10 @@ def tally(record: Record | None, group: tuple[str, str]) -> Field:
                        if found[r] and r != state))
 
 
-def result(page: Page, record: Record | None, more: str = "") -> Field:
-    state = record.state() if record else "not run"
-    stale = record is not None and page.is_stale(record)
+def result(page: Page, record: Record, more: str = "") -> Field:
+    state, stale = record.state(), page.is_stale(record)
     return Field(WORD[state] + ", stale" * stale + f": {more}" * bool(more), state,
                  f"{SIGN[state]} {WORD[state]}", (more,) * bool(more) + ("↻ stale",) * stale)
-
-
-def seconds(record: Record | None, part: str) -> str:
-    return str(record.times.get(part, "-")) if record else "-"
 
 
 def is_bad(record: Record) -> bool:
@@ -150,60 +148,56 @@ def is_bad(record: Record) -> bool:
     return record.result == "fail" and (record.experiment, record.side) != ("try", "base")
 
 
+def states(ran: list[tuple[Cell, Record]]) -> Block:
+    found = Counter(record.state() for _, record in ran)
+    return chips(f"{len(ran)} cells: ", ((found[s], word, s) for s, word in WORD.items()))
+
+
 def summary(page: Page) -> list[Block]:
-    ran = page.ran()
-    states = Counter(ran[name].state() if name in ran else "not run" for name in page.cells)
     stale = sum(map(page.is_stale, page.records))
-    failed = [f"{r.experiment} {r.path().stem}" for r in page.records if is_bad(r)]
-    return [chips(f"{len(page.cells)} cells: ", ((states[s], word, s) for s, word in WORD.items())),
+    failed = ", ".join(f"{r.experiment} {r.path().stem}" for r in page.records if is_bad(r))
+    return [states(page.ran()),
             *[chips("", [(stale, "stale: of another tree than patches/ give", "stale")])] *
-            bool(stale), *[words(f"Failed: {', '.join(failed)}.")] * bool(failed)]
+            bool(stale), *[words(f"Failed: {failed}.")] * bool(failed)]
 
 
 def main_table(page: Page) -> list[Block]:
     """Cells by groups of checks: those that some cell has, KUnit first."""
     ran = page.ran()
-    groups = sorted({group: 0 for record in ran.values() for check in record.checks
+    groups = sorted({group: 0 for _, record in ran for check in record.checks
                      if (group := group_of(check))}, key=lambda group: (
         SPANS.index(group[0]), TITLES.index(group[1]) if group[1] in TITLES else 0))
-    rows: list[Row] = []
-    for name, cell in page.cells.items():
-        record = ran.get(name)
-        why = record.detail if record and record.result == "fail" and not record.checks else ""
-        rows.append([name, result(page, record, why), *(tally(record, g) for g in groups),
-                     seconds(record, "build"), seconds(record, "guest"), cell["shows"]])
     return [("", "Passed / failed / skipped."), table(
         ["cell", "result", *(title for _, title in groups), "build", "guest", "what it shows"],
-        rows, ["", "", *(span for span, _ in groups), "seconds", "seconds", ""])]
+        [[r.name, result(page, r, r.detail if r.result == "fail" and not r.checks else ""),
+          *(tally(r, group) for group in groups), *r.took(), cell["shows"]] for cell, r in ran],
+        ["", "", *(span for span, _ in groups), "seconds", "seconds", ""])]
 
 
 def details(page: Page) -> list[Block]:
     """Cell by cell: what failed, what was skipped and why, and the facts."""
-    blocks, ran = [], page.ran()
-    for name, cell in page.cells.items():
-        text = words(f"{cell['shows']}. No record: make cell CELL={name}")
-        state = ran[name].state() if name in ran else "not run"
-        if record := ran.get(name):
+    blocks = []
+    for cell, r in page.ran():
+        text = words(f"{cell['shows']}. No record: make cell CELL={r.name}")
+        if r.result != "not run":
             text = facts([(title, lines) for title, lines in (
-                ("shows", [cell["shows"]]), ("failed", failures(record, page.build)),
-                ("it said", [c[3] for c in record.checks if c[0] == "config"]),
-                ("proof", [c[1] for c in record.checks if c[0] == "proof" and c[2] == "pass"]),
-                ("skipped", [f"{why}: {', '.join(n)}" for why, n in skips(record).items()]),
+                ("shows", [cell["shows"]]), ("failed", failures(page, r)),
+                ("it said", [c[3] for c in r.checks if c[0] == "config"]),
+                ("proof", [c[1] for c in r.checks if c[0] == "proof" and c[2] == "pass"]),
+                ("skipped", [f"{why}: {', '.join(names)}" for why, names in skips(r).items()]),
                 ("machine", [cell["qemu"]])) if any(lines)])
-        blocks.append(fold(name, text, state == "fail", name, state))
+        blocks.append(fold(r.name, text, r.result == "fail", r.name, r.state()))
     return blocks
 
 
-def failures(record: Record, build: Path | None = None) -> list[str]:
+def failures(page: Page, record: Record) -> list[str]:
     """Each check that failed, else what there is to say of the whole. The errors before
     there was a guest are in the log of the run of matrix.sh, if it was one."""
     said = [f"{c[0]} {c[1]}: {c[3]}" for c in record.checks if c[2] == "fail"]
     if said or record.result != "fail":
         return said
-    log = build / "cells" / (record.name + suffix_of(base_name())) / "job.log" if build else None
-    if not record.run or not log or not log.exists():
-        return [record.detail]
-    errors = re.findall(r"(?m)^.*(?:\berror:|\*\*\*|No space).*$", log.read_text(errors="replace"))
+    log = text_of(Path(page.logs.format(record.name))) if page.logs and record.run else ""
+    errors = re.findall(r"(?m)^.*(?:\berror:|\*\*\*|No space).*$", log)
     return [record.detail, *map(str.strip, errors[-6:])]
 
 
@@ -216,23 +210,16 @@ def skips(record: Record) -> dict[str, list[str]]:
     return found
 
 
-def runs(page: Page, records: list[Record]) -> str:
-    stacks = Counter(page.stack(r) for r in records)
-    return ", ".join([f"Run {span(records)}", *(
-        f"stack {tree}" + f" ({n})" * (n < len(records)) for tree, n in stacks.items()
-        if tree)]) + "."
-
-
 def listed(experiment: str, good: str, bad: str) -> Callable[[Page], list[Block]]:
     """A row a record, what failed first; in brief only that, if they are many."""
     def section(page: Page) -> list[Block]:
         records = sorted(page.of(experiment), key=lambda r: r.result != "fail")
         failed = sum(r.result == "fail" for r in records)
-        shown = records[:failed] if page.brief and len(records) > 15 else records
+        shown = records[:failed] if not page.logs and len(records) > 15 else records
         keys = list(dict.fromkeys(key for r in shown for row in r.figures for key in row))
         rows: list[Row] = [[
             r.name, r.version(), "" if r.cell == r.name else r.cell, r.side, result(page, r),
-            r.detail, "/".join(str(r.count(s)) for s in RESULTS) if r.checks or r.passed else "",
+            r.detail, "/".join(r.counts()) if r.checks or r.passed else "",
             *(str(figures.get(key, "")) for key in keys), str(r.seconds), r.date, page.stack(r)]
             for r in shown for figures in r.figures or [{}]]
         head = ["name", "Linux", "cell", "side", "result", "detail", "tests", *keys, "s",
@@ -240,7 +227,7 @@ def listed(experiment: str, good: str, bad: str) -> Callable[[Page], list[Block]
         used = [i for i in range(len(head)) if any(row[i] for row in rows)]
         whole = table([head[i] for i in used], [[row[i] for i in used] for row in rows])
         return [chips("", [(len(records) - failed, good, "pass"), (failed, bad, "fail")]),
-                words(runs(page, records)),
+                words(page.runs(records)),
                 *[fold(f"all {len(rows)}", whole, failed > 0)] * bool(rows)] if records else []
     return section
 
@@ -257,18 +244,20 @@ def sides(page: Page, experiment: str) -> dict[str, Sides]:
     return found
 
 
+BESIDE = ["base", "series", "when (UTC)", "stack"]
+
+
 def beside(page: Page, of: dict[str, Record]) -> Row:
     return [*(result(page, of[side], re.sub("^exit [0-9]+: ", "", of[side].detail))
-              if side in of else "-" for side in ("base", "series")),
-            span(of.values()), ", ".join({page.stack(r): 0 for r in of.values()})]
+              if side in of else "-" for side in BESIDE[:2]),
+            span(of.values()), ", ".join(dict.fromkeys(map(page.stack, of.values())))]
 
 
 def windows(page: Page) -> list[Block]:
     rows: list[Row] = [[name, cell, version, *beside(page, of)]
                        for name, found in sides(page, "window").items()
                        for (version, cell), of in found.items()]
-    return [table(["name", "cell", "Linux", "base", "series", "when (UTC)", "stack"],
-                  rows)] * bool(rows)
+    return [table(["name", "cell", "Linux", *BESIDE], rows)] * bool(rows)
 
 
 def reproducers(page: Page) -> list[Block]:
@@ -287,8 +276,8 @@ def reproducers(page: Page) -> list[Block]:
                              version, cell, *beside(page, of)])
     return [words("Widened: the race is stretched, and the base passes by losing what it "
                   "should. A bug that no series fixes yet is on both sides."), table([
-        "bug of the base", "fixed by", "reproducer", "widened", "Linux", "cell", "base", "series",
-        "when (UTC)", "stack"], rows)] * any(found.values())
+        "bug of the base", "fixed by", "reproducer", "widened", "Linux", "cell", *BESIDE],
+        rows)] * any(found.values())
 
 
 def own_tests(page: Page) -> list[Block]:
@@ -296,44 +285,44 @@ def own_tests(page: Page) -> list[Block]:
     passed/skipped/neither, the others of lines that did not pass on both sides."""
     records = [r for r in page.of("regress") if r.figures]
     cells = list(dict.fromkeys(r.cell for r in records))
-    found = {(r.name, r.cell): r.figures[0] for r in records}
+    whole = {(r.name, r.cell): r.figures[0] for r in records}
     lines = [(r, line) for r in records for line in r.figures[1:]]
     verdicts = Counter(line["verdict"] for _, line in lines)
-    head = ["test", *(text for cell in cells for text in (f"{cell}: base", "series", ""))]
-    rows: list[Row] = []
-    for test in dict.fromkeys(r.name for r in records):
-        of = [found.get((test, cell), {}) for cell in cells]
-        rows.append([test, *(str(figures.get(key, "" if key == "verdict" else "-"))
-                             for figures in of for key in ("base", "series", "verdict"))])
-    blocks = [chips("", [(sum(int(r.figures[0]["compared"]) for r in records), "compared", "pass"),
-                         (verdicts["worse"], "worse", "fail")]),
-              words(f"{runs(page, records)} Passed / skipped / neither.")]
-    if not page.brief:
-        blocks.append(fold("side by side", table(head, rows)))
-    for verdict in ("worse", "flaky", "better", *(["new", "same", "skipped"] * (not page.brief))):
-        if verdicts[verdict]:
-            blocks.append(fold(f"{verdict}: {verdicts[verdict]}", join([("", f"{verdict}:"), table(
-                ["cell", "test", "line", "base", "series", "detail"], [
-                    [r.cell, r.name, *(line[k] for k in ("line", "base", "series", "detail"))]
-                    for r, line in lines if line["verdict"] == verdict])]), verdict == "worse"))
+    shown = ["worse", "flaky", "better"]
+    compared = sum(int(r.figures[0]["compared"]) for r in records)
+    blocks = [chips("", [(compared, "compared", "pass"), (verdicts["worse"], "worse", "fail")]),
+              words(f"{page.runs(records)} Passed / skipped / neither.")]
+    if page.logs:
+        none = {"base": "-", "series": "-", "verdict": ""}
+        shown += ["new", "same", "skipped"]
+        blocks.append(fold("side by side", table(
+            ["test", *(text for cell in cells for text in (f"{cell}: base", "series", ""))],
+            [[test, *(str((none | whole.get((test, cell), {}))[key])
+                      for cell in cells for key in none)]
+             for test in dict.fromkeys(r.name for r in records)])))
+    for verdict in filter(verdicts.get, shown):
+        blocks.append(fold(f"{verdict}: {verdicts[verdict]}", join([("", f"{verdict}:"), table(
+            ["cell", "test", "line", "base", "series", "detail"], [
+                [r.cell, r.name, *(line[k] for k in ("line", "base", "series", "detail"))]
+                for r, line in lines if line["verdict"] == verdict])]), verdict == "worse"))
     return blocks * bool(records)
 
 
 def bisect(page: Page) -> list[Block]:
     """Patches by cells, a series after the other; in brief, series by cells."""
-    names = re.findall(r"(?m)^[^#\s]+", read(ROOT / "patches/stack"))
+    order = re.findall(r"(?m)^[^#\s]+", text_of(ROOT / "patches/stack"))
     records = sorted(page.of("bisect"), key=lambda r: (
-        r.version(), [r.name.split("/")[0] != name for name in names], r.name))
+        r.version(), [r.name.split("/")[0] != name for name in order], r.name))
     cells = list(dict.fromkeys(r.cell for r in records))
     rows: list[Row] = []
     for key, group in groupby(records, lambda r: (
-            r.name.split("/")[0] if page.brief else r.name, r.version())):
+            r.name if page.logs else r.name.split("/")[0], r.version())):
         of = list(group)
         row: Row = [*key]
         for mine in ([r for r in of if r.cell == cell] for cell in cells):
             bad = next((r for r in mine if r.result == "fail"), None)
             row.append("-" if not mine else result(page, bad, f"{bad.name}: {bad.detail}") if bad
-                       else f"{len(mine)} passed" if page.brief else result(page, mine[0]))
+                       else result(page, mine[0]) if page.logs else f"{len(mine)} passed")
         rows.append([*row, span(of)])
     return [table(["patch", "Linux", *cells, "when (UTC)"], rows)] * bool(rows)
 
@@ -352,46 +341,42 @@ def costs(page: Page) -> list[Block]:
         return f"{line.difference:+.0f}" if line.unit in ("call", "bytes") else \
             f"{100 * (line.ratio - 1):+.2f} %"
 
-    rows: list[Row] = [[name, *(shown(found.get((name, cell))) for cell in cells)] for name in
-                       dict.fromkeys(line.operation for line in single)]
+    def row(name: str, operation: str) -> Row:
+        return [name, *(shown(found.get((operation, cell))) for cell in cells)]
+
+    rows = [row(name, name) for name in dict.fromkeys(line.operation for line in single)]
     # Of the most tables, of which each has the smallest share of all the rest.
     last = {c.cell: f"{100 * (c.series / c.base - 1):+.1f} %"
             for c in sorted(retracted, key=lambda c: (c.tables, -c.processes))}
     rows += [["a retracted table", *(last.get(cell, "-") for cell in cells)]] * bool(last)
-    rows.append(["size, bytes", *(shown(found.get((bench.SIZE, cell))) for cell in cells)])
-    blocks = [words(f"{bench.count(single)}. {runs(page, page.of('bench'))}"),
+    rows.append(row("size, bytes", bench.SIZE))
+    blocks = [words(f"{bench.count(single)}. {page.runs(page.of('bench'))}"),
               table(["series against base", *cells], rows),
-              *(image(file, "" if page.brief else "../docs/")
+              *(image(file, "../docs/" if page.logs else "")
                 for file in sorted(page.docs.glob("*.svg")))]
-    if page.brief or not lines:
-        return blocks * bool(lines)
-    return [*blocks, fold(f"all {len(single)} figures, instructions", table(
-        ["cell", "operation", "per", "base", "series", "difference", "ratio", "spread"], [
-            [x.cell, x.operation, x.unit, f"{x.base:.1f}", f"{x.series:.1f}",
-             f"{x.difference:+.1f}", f"{x.ratio:.4f}", f"{x.spread:.1f}"] for x in single])),
-        *[fold("instructions a retracted table", table(
-            ["cell", "tables", "processes", "base", "series"], [
-                [c.cell, str(c.tables), str(c.processes), f"{c.base:.0f}", f"{c.series:.0f}"]
-                for c in retracted]))] * bool(retracted)]
+    if page.logs:
+        blocks.append(fold(f"all {len(single)} figures, instructions", table(
+            ["cell", "operation", "per", "base", "series", "difference", "ratio", "spread"],
+            [[*line.row()] for line in single])))
+        blocks += [fold("instructions a retracted table", table(
+            ["cell", "tables", "processes", "base", "series"],
+            [[*cost.row()] for cost in retracted]))] * bool(retracted)
+    return blocks * bool(lines)
 
 
 def times(page: Page) -> list[Block]:
     """How long each cell took, the longest first, and with what; and their sum."""
-    ran = sorted(page.ran().values(), key=lambda record: -sum(record.times.values()))
+    ran = sorted(((cell, r) for cell, r in page.ran() if r.result != "not run"),
+                 key=lambda pair: -sum(pair[1].times.values()))
     rows: list[Row] = [[
-        r.name, seconds(r, "build"), seconds(r, "guest"), r.date, *(
-            r.inputs.get(key) or "not recorded" for key in ("accel", "qemu", "compiler", "tip")),
-        r.host] for r in ran]
-    kernels = {page.cells[r.name]["build"]: r.times.get("build", 0) for r in ran}
+        r.name, *r.took(), r.date, *(r.inputs.get(key) or "not recorded"
+                                     for key in ("accel", "qemu", "compiler", "tip")), r.host]
+        for _, r in ran]
+    kernels = {cell["build"]: r.times.get("build", 0) for cell, r in ran}
     rows.append(["all, each kernel once", str(sum(kernels.values())),
-                 str(sum(r.times.get("guest", 0) for r in ran)), *[""] * 6])
+                 str(sum(r.times.get("guest", 0) for _, r in ran)), *[""] * 6])
     return [table(["cell", "build, s", "guest, s", "when (UTC)", "under", "QEMU", "compiler",
                    "tip", "host"], rows)]
-
-
-def span(records: Iterable[Record]) -> str:
-    days = sorted(record.date.split(" ")[0] for record in records)
-    return " to ".join(dict.fromkeys(days[:1] + days[-1:]))
 
 
 def results_cells(page: Page) -> list[Block]:
@@ -399,19 +384,17 @@ def results_cells(page: Page) -> list[Block]:
     rows: list[Row] = []
     reasons: dict[str, list[str]] = {}
     bad: list[str] = []
-    found = {(r.version(), r.name): r for r in page.of("cell")}
-    for version in dict.fromkeys([DEFAULT_BASE, *sorted(version for version, _ in found)]):
-        for name, cell in page.cells.items():
-            if r := found.get((version, name)):
-                tests = "/".join(str(r.count(s)) for s in RESULTS)
-                rows.append([name, version, WORD[r.state()],
-                             "-" if r.state() == "built" else tests, seconds(r, "build"),
-                             seconds(r, "guest"), r.date, page.stack(r), cell["shows"]])
-                bad += [f"- {name}: {plain(line)}" for line in failures(r)[:5]]
-                for reason, names in skips(r).items():
-                    reasons.setdefault(plain(reason), []).append(f"{name} ({len(names)})")
-            elif version == DEFAULT_BASE:
-                rows.append([name, version, "not run", *"-----", cell["shows"]])
+    for version in dict.fromkeys([DEFAULT_BASE, *sorted(r.version() for r in page.of("cell"))]):
+        for cell, r in page.ran(version):
+            if r.result == "not run" and version != DEFAULT_BASE:
+                continue
+            state = r.state()
+            rows.append([r.name, version, WORD[state],
+                         "/".join(r.counts()) if state in RESULTS else "-", *r.took(),
+                         r.date or "-", page.stack(r) if r.date else "-", cell["shows"]])
+            bad += [f"- {r.name}: {plain(line)}" for line in failures(page, r)[:5]]
+            for reason, names in skips(r).items():
+                reasons.setdefault(plain(reason), []).append(f"{r.name} ({len(names)})")
     why = [f"- {reason}: {', '.join(dict.fromkeys(names))}" for reason, names in
            sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))]
     return [table(["cell", "Linux", "result", "tests", "build, s", "guest, s", "when (UTC)",
@@ -454,51 +437,50 @@ SECTIONS: list[tuple[str, Section, Section | None, str]] = [
 ]
 
 
-def results(records: list[Record], cells: dict[str, dict[str, str]], docs: Path) -> str:
+def results(records: list[Record], cells: dict[str, Cell], docs: Path) -> str:
     """RESULTS.md, of nothing but these."""
     records = sorted(records, key=lambda r: (r.key(), r.version()))
     in_order = sorted(records, key=lambda r: r.date)
     trees = {r.version(): r.inputs.get("tree", "") for r in in_order if r.experiment == "cell"}
-    page = Page(records, cells, trees, docs, docs, brief=True)
-    mine = [r for r in page.of("cell") if r.version() == DEFAULT_BASE and r.name in cells]
-    states = Counter(r.state() for r in mine)
-    states["not run"] = len(cells) - len(mine)
+    page = Page(records, cells, docs, trees)
+    ran = page.ran(DEFAULT_BASE)
     text = ["# Results", "Written by `make report` from the records in "
             "[records.jsonl](records.jsonl); [DESIGN.md](DESIGN.md) has the words. "
             "Tests are passed / failed / skipped. A stack is the git tree that base and patches "
             "give; ↻: of another one than the cell that was run last.",
-            chips(f"{len(cells)} cells: ", ((states[s], w, s) for s, w in WORD.items()))[1]
-            + one_run(mine)]
+            states(ran)[1] + one_run([record for _, record in ran])]
     bases = {r.version(): r.inputs.get("base", "unknown base") for r in in_order}
     text.append("\n".join(
         f"- {base}, stack {trees.get(version) or 'unknown'}, "
         + span(r for r in records if r.version() == version) for version, base in bases.items()))
     for title, _, section, _ in SECTIONS:
         if section:
-            blocks = section(page) or [words("Not run yet.")]
-            text += [f"## {title}", join(blocks)[1]]
+            text += [f"## {title}", join(section(page) or [words("Not run yet.")])[1]]
     text += ["## Reproduce", table(["what", "command"], [
         [title, f"`{target.replace(', ', '`, `')}`"] for title, _, _, target in SECTIONS
         if target])[1]]
     return "\n\n".join(filter(None, text)) + "\n"
 
 
-def page_of(build: Path, docs: Path, cells: dict[str, dict[str, str]]) -> tuple[Page, str, str]:
-    """The page as HTML and as markdown, of what is in build/."""
-    name, suffix = base_name(), suffix_of(base_name())
+def page_of(build: Path, docs: Path, cells: dict[str, Cell], patches: set[str]
+            ) -> dict[Path, str]:
+    """The page as HTML and as markdown, and JUnit XML, of what is in build/."""
+    name = "linux" if os.environ.get("LINUX") else os.environ.get("BASE") or DEFAULT_BASE
+    suffix = suffix_of(name)
     base = " ".join(git(build, "log", "-1", "--format=%s", f"refs/tags/base/{name}"))
     tip = git(build, "log", "-1", "--format=%T %h (%s)", f"refs/composed/stack/series{suffix}")
     tree, _, title = " ".join(tip).partition(" ")
-    page = Page(load(build / f"records{suffix}"), cells,
-                {Record("", "", inputs={"base": base}).version(): tree}, build, docs,
-                patch_trees(build))
-    about = words(f"Made {time.strftime('%F %H:%M', time.gmtime())} UTC from build/records"
-                  f"{suffix}; base {base or 'unknown'}, tip {title or 'unknown'}.")
-    blocks = [about]
+    page = Page(load(build / f"records{suffix}"), cells, docs,
+                {Record("", "", inputs={"base": base}).version(): tree}, patches,
+                f"{build}/cells/{{}}{suffix}/job.log")
+    blocks = [words(f"Made {time.strftime('%F %H:%M', time.gmtime())} UTC from build/records"
+                    f"{suffix}; base {base or 'unknown'}, tip {title or 'unknown'}.")]
     for title, section, _, _ in SECTIONS:
         if some := section(page):
             blocks += [heading(title), *some]
-    return page, *document("Results", read(Path(__file__).with_suffix(".css")), blocks)
+    html, markdown = document("Results", text_of(Path(__file__).with_suffix(".css")), blocks)
+    return {build / "report.md": markdown, build / "report.html": html,
+            build / "report.xml": junit(page.records)}
 
 
 def junit(records: Iterable[Record]) -> str:
@@ -526,13 +508,12 @@ def junit(records: Iterable[Record]) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def merge(build: Path, kept: list[Record]) -> list[Record]:
+def merge(build: Path, kept: list[Record], patches: set[str]) -> list[Record]:
     """What docs/ keep, with what is in build/. Commits of a stack say `Series:`; with
     --no-walk they are what some ref is at, or was."""
     found = {(r.version(), *r.key()): r for r in kept}
     known = set(git(build, "log", "--no-walk", "--all", "--reflog", "--grep=^Series: ",
                     "--format=%T"))
-    patches = patch_trees(build)
     left = 0
     for folder in sorted(build.glob("records*")):
         for r in load(folder) if folder.name != "records-linux" else []:
@@ -551,18 +532,6 @@ def merge(build: Path, kept: list[Record]) -> list[Record]:
             or f"refs/composed/{r.name.split('/')[0]}/series{suffix_of(r.version())}" not in refs]
 
 
-def read(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def put(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
-    print(path)
-
-
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build")
@@ -575,17 +544,16 @@ def main(argv: list[str]) -> int:
         cells = cells_ini.load(Path(os.environ.get("CELLS_INI") or HARNESS / "guest/cells.ini"))
         kept = load_lines(lines)
         if args.check:
-            if (kept or whole.exists()) and read(whole) != results(kept, cells, docs):
+            if (kept or whole.exists()) and text_of(whole) != results(kept, cells, docs):
                 raise ValueError(f"{whole}: is not what {lines} gives: run make report")
             return 0
-        page, html, markdown = page_of(build, docs, cells)
-        put(build / "report.md", markdown)
-        put(build / "report.html", html)
-        put(build / "report.xml", junit(page.records))
-        kept = merge(build, kept)
-        if kept:
-            put(lines, as_lines(kept))
-            put(whole, results(kept, cells, docs))
+        patches = set(git(build, "log", "--glob=refs/composed", "--format=%T"))
+        files = page_of(build, docs, cells, patches)
+        if kept := merge(build, kept, patches):
+            files |= {lines: as_lines(kept), whole: results(kept, cells, docs)}
+        for path, text in files.items():
+            put_file(path, text)
+            print(path)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -20,13 +20,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
-from records import Record, load  # noqa: E402
+from records import Record, call, load  # noqa: E402
 
 COLUMNS = ("operation", "unit", "n", "min", "median", "max")
 SAID = re.compile(r"(?:ok \d+| *#) (\w+)(?::| #) " +
@@ -61,6 +61,10 @@ class Line(NamedTuple):
             return "the same"
         return "fewer" if self.difference < 0 else "more"
 
+    def row(self) -> list[str]:
+        return [*self[:3], f"{self.base:.1f}", f"{self.series:.1f}", f"{self.difference:+.1f}",
+                f"{self.ratio:.4f}", f"{self.spread:.1f}"]
+
 
 class Retraction(NamedTuple):
     """Instructions to retract a table, one of so many, in so many processes."""
@@ -69,6 +73,10 @@ class Retraction(NamedTuple):
     tables: int
     base: float
     series: float
+
+    def row(self) -> list[str]:
+        return [self.cell, str(self.tables), str(self.processes), f"{self.base:.0f}",
+                f"{self.series:.0f}"]
 
 
 def pairs(records: list[Record]) -> list[Line]:
@@ -91,12 +99,13 @@ def pairs(records: list[Record]) -> list[Line]:
 def retractions(lines: Iterable[Line]) -> list[Retraction]:
     """What a table costs: retract_N_M is a collapse with N of them in M processes, and
     collapse has none."""
-    alone = {line.cell: line for line in lines if line.operation == "collapse"}
-    return sorted(Retraction(line.cell, int(match[2]), int(match[1]),
-                             (line.base - alone[line.cell].base) / int(match[1]),
-                             (line.series - alone[line.cell].series) / int(match[1]))
-                  for line in lines if line.cell in alone
-                  and (match := SCALE.fullmatch(line.operation)))
+    found, none = [], {line.cell: line for line in lines if line.operation == "collapse"}
+    for line in lines:
+        if line.cell in none and (match := SCALE.fullmatch(line.operation)):
+            tables, processes = map(int, match.groups())
+            found.append(Retraction(line.cell, processes, tables, *(
+                (more - less) / tables for more, less in zip(line[3:5], none[line.cell][3:5]))))
+    return sorted(found)
 
 
 def operations(lines: list[Line]) -> list[Line]:
@@ -111,37 +120,33 @@ def count(lines: list[Line]) -> str:
             f"{same} the same, {more} with more")
 
 
-def markdown(head: str, rows: Iterable[Iterable[object]]) -> str:
+def markdown(head: str, rows: Iterable[Sequence[str]]) -> str:
     rule = ["---", *["--:"] * head.count("|")]
-    return "".join(f"| {' | '.join(map(str, row))} |\n"
-                   for row in (head.split("|"), rule, *rows))
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head.split("|"), rule, *rows))
 
 
-def table(records: list[Record], names: list[str]) -> str:
-    lines = [line for line in pairs(records) if not names or line.cell in names]
+def table(folder: Path, *names: str) -> None:
+    lines = [line for line in pairs(load(folder)) if not names or line.cell in names]
     for name in names or [""]:
         if not any(name in ("", line.cell) for line in lines):
             raise ValueError(f"{f'{name}: not' if name else 'nothing'} measured on both sides "
                              f"with the same inputs: run make bench{name and f' CELLS={name}'}")
     shown = operations(lines)
-    bold = {"the same": ""}
-    return "\n".join([
-        markdown("cell|operation|per|base|series|difference|ratio|spread", (
-            (*line[:3], f"{line.base:.1f}", f"{line.series:.1f}",
-             f"{line.difference:+.1f}".join([bold.get(line.verdict, "**")] * 2),
-             f"{line.ratio:.4f}", f"{line.spread:.1f}") for line in shown)),
-        markdown("cell|tables|processes|base, per table|series, per table", (
-            (cost.cell, cost.tables, cost.processes, f"{cost.base:.0f}",
-             f"{cost.series:.0f}") for cost in retractions(lines))),
-        markdown("cell|base, bytes|series, bytes|difference", (
-            (line.cell, f"{line.base:.0f}", f"{line.series:.0f}", f"{line.difference:+.0f}")
-            for line in lines if line.operation == SIZE)),
-        count(shown) + "\n"])
+    rows = [line.row() for line in shown]
+    for line, row in zip(shown, rows):
+        row[5] = row[5] if line.verdict == "the same" else f"**{row[5]}**"
+    print(markdown("cell|operation|per|base|series|difference|ratio|spread", rows))
+    print(markdown("cell|tables|processes|base, per table|series, per table",
+                   (cost.row() for cost in retractions(lines))))
+    print(markdown("cell|base, bytes|series, bytes|difference", (
+        [line.cell, f"{line.base:.0f}", f"{line.series:.0f}", f"{line.difference:+.0f}"]
+        for line in lines if line.operation == SIZE)))
+    print(count(shown))
 
 
-def plot(records: list[Record], folder: Path) -> None:
+def plot(folder: Path, to: str) -> None:
     """A bar for each operation of userspace, and what a table costs by their number."""
-    lines = pairs(records)
+    lines = pairs(load(folder))
     if not lines or not shutil.which("gnuplot"):
         print("note: no plots: no figures, or gnuplot is missing", file=sys.stderr)
         return
@@ -157,10 +162,10 @@ def plot(records: list[Record], folder: Path) -> None:
         if done.returncode:
             raise ValueError(f"gnuplot: {' '.join(done.stderr.split())}")
         for path in Path(scratch).glob("*.svg"):
-            shutil.copy(path, folder)
+            shutil.copy(path, to)
 
 
-def figures(port: Path, vmlinux: Path) -> str:
+def figures(port: Path, vmlinux: str) -> None:
     text = port.read_text(encoding="utf-8", errors="replace")
     rows = [match.groups() for match in map(SAID.fullmatch, text.splitlines()) if match]
     if not rows:
@@ -169,21 +174,9 @@ def figures(port: Path, vmlinux: Path) -> str:
                              stdout=subprocess.PIPE, check=False).stdout
     size = str(sum(int(words[0], 16) for words in map(str.split, symbols.splitlines())
                    if words[1] in "tTdDbBrRvVwW"))  # as bloat-o-meter counts
-    rows.append((SIZE, "bytes", "1", size, size, size))
-    return "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
-
-
-def main(argv: list[str]) -> None:
-    try:
-        if argv[0] == "figures":
-            print(figures(Path(argv[1]), Path(argv[2])), end="")
-        elif argv[0] == "plot":
-            plot(load(Path(argv[1])), Path(argv[2]))
-        else:
-            print(table(load(Path(argv[1])), argv[2:]), end="")
-    except (ValueError, IndexError, OSError) as error:
-        sys.exit(f"error: {error}")
+    for row in (COLUMNS, *rows, (SIZE, "bytes", "1", size, size, size)):
+        print(*row, sep="\t")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(call({"figures": figures, "table": table, "plot": plot}, sys.argv[1:]))

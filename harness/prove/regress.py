@@ -10,15 +10,16 @@ in:   CELL/{base,series}.logs/ROUND-BOOT.{console,port}, as regress.sh leaves th
       after the first are of what seemed worse. KUNIT is tools/testing/kunit of a tree
 exit: 0; 1 (table) something is worse, or nothing could be compared; 2 bad arguments
 
-Compared are each result line of the KTAP, the end of each test, and what the
-kernel had to complain about meanwhile. Worse is what passed on the base and
-did not with the series, in each round. The first of a test's figures is about all of
-it, the others about what did not pass on both sides.
+Compared are each result line of the KTAP, the end of each test, and what the kernel had to
+complain about meanwhile. Worse is what passed on the base and did not with the series, in
+each round. The first of a test's figures is about all of it, the others about what did not
+pass on both sides.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import sys
 from dataclasses import dataclass, field
@@ -35,8 +36,6 @@ HEADS = {"skipped": "skipped on both:", "same": "not passed on the base either:"
          "better": "better:", "new": "not on the base:", "flaky": "flaky:", "worse": "WORSE:"}
 ABSENT = "not there"
 BOOT = "(boot)"
-END = "how it ended"
-PLAN = "all that was planned"
 
 # What a test puts into the name of a result that is not the same every time.
 VARIES = re.compile(r"\bcount \d+|0x[0-9a-f]{6,}|\b\d+MB of memory|"
@@ -50,19 +49,16 @@ XFAIL = re.compile(r"^(\s*(?:not )?ok \d+) # XFAIL (.*)$")
 
 @dataclass
 class Run:
-    """What one test did in one round on one kernel."""
-    lines: dict[str, str] = field(default_factory=dict)  # name: state
-    details: dict[str, str] = field(default_factory=dict)
+    """What one test did in one round on one kernel: state and detail of each line."""
+    lines: dict[str, tuple[str, str]] = field(default_factory=dict)
     timed_out: bool = False
     seconds: str = ""
 
     def put(self, name: str, state: str, detail: str = "") -> None:
         """Names that come more than once are numbered."""
-        count, key = 1, name
-        while key in self.lines:
-            count += 1
-            key = f"{name} #{count}"
-        self.lines[key], self.details[key] = state, detail
+        numbered = (f"{name} #{n}" for n in itertools.count(2))
+        key = next(k for k in itertools.chain([name], numbered) if k not in self.lines)
+        self.lines[key] = state, detail
 
 
 Round = dict[str, Run]  # by the name of the test
@@ -88,35 +84,15 @@ def ktap(kunit: Any, run: Run, text: list[str]) -> None:
     states = {kunit.TestStatus.SUCCESS: "pass", kunit.TestStatus.SKIPPED: "skip"}
     missing = 0
     for path, test in verdict.leaves(root, ""):
-        if test is root:
-            continue
-        state = states.get(test.status, "fail")
-        name = path or test.skip_reason
-        if not name:
+        state, name = states.get(test.status, "fail"), path or test.skip_reason
+        if test is not root and name:
+            detail = {"skip": test.skip_reason, "fail": verdict.why_failed(test)}
+            run.put(VARIES.sub("…", re.sub(r"^#\s*", "", name)), state, detail.get(state, ""))
+        elif test is not root:
             missing += 1
-            continue
-        detail = {"skip": test.skip_reason, "fail": verdict.why_failed(test)}
-        run.put(VARIES.sub("…", re.sub(r"^#\s*", "", name)), state, detail.get(state, ""))
     if not run.timed_out:
-        run.put(PLAN, "fail" if missing else "pass",
+        run.put("all that was planned", "fail" if missing else "pass",
                 f"{missing} that were planned are missing" if missing else "")
-
-
-def read_tests(kunit: Any, text: str) -> Round:
-    """The tests of one boot, from what init said."""
-    tests: Round = {}
-    port = verdict.read_port(text)
-    for name in re.findall(r"^guest: missing (\S+)$", text, re.M):
-        tests[f"kunit {name}"] = Run()
-        tests[f"kunit {name}"].put("the suite", ABSENT, "not in this kernel")
-    for name, suite in port.suites.items():
-        run = tests[f"kunit {name}"] = Run()
-        ktap(kunit, run, suite.lines)
-    for name, section in port.selftests.items():
-        run = tests[name] = Run(timed_out=section.timeout, seconds=section.seconds)
-        ktap(kunit, run, section.lines)
-        run.put(END, *ending(section))
-    return tests
 
 
 def ending(section: verdict.Section) -> tuple[str, str]:
@@ -129,62 +105,55 @@ def ending(section: verdict.Section) -> tuple[str, str]:
         return "timeout", f"killed after its time, {last}"
     if status is None:
         return "died", f"the guest ended in it, {last}"
-    if status == 0:
-        return "pass", ""
     if status == 4:
-        return "skip", next((l for l in said if "SKIP" in l), last)
-    if status > 128:
-        return "fail", f"signal {status - 128}, {last}"
-    return "fail", f"exit status {status}, {last}"
+        return "skip", next((line for line in said if "SKIP" in line), last)
+    how = f"signal {status - 128}" if status > 128 else f"exit status {status}"
+    return ("fail", f"{how}, {last}") if status else ("pass", "")
 
 
-def read_console(text: str) -> dict[str, dict[str, str]]:
-    """The kernel's complaints by test: what makes each one that one, and a line."""
-    found: dict[str, dict[str, str]] = {}
+def read_boot(kunit: Any, log: Path) -> Round:
+    """The tests of one boot, from what init said, and the complaints of the kernel: what
+    makes each one that one, and a line."""
+    text, console = verdict.read_log(log), verdict.read_log(log.with_suffix(".console"))
+    port = verdict.read_port(text)
+    tests = {f"kunit {name}": Run({"the suite": (ABSENT, "not in this kernel")})
+             for name in re.findall(r"^guest: missing (\S+)$", text, re.M)}
+    suites = {f"kunit {name}": section for name, section in port.suites.items()}
+    for name, section in (suites | port.selftests).items():
+        run = tests[name] = Run({}, section.timeout, section.seconds)
+        ktap(kunit, run, section.lines)
+        if name in port.selftests:
+            run.put("how it ended", *ending(section))
     test = BOOT
-    for line in text.splitlines():
-        if begun := re.search(r"guest: selftest (\S+)$", line):
-            test = begun[1]
-        elif re.search(r"guest: tainted ", line):
-            test = BOOT
-        elif (name := verdict.complaint(line)) and name != "stack trace":
+    for line in console.splitlines():
+        if begun := re.search(r"guest: (?:selftest (\S+)$|tainted )", line):
+            test = begun[1] or BOOT
+        elif (name := verdict.complaint(line) or "stack trace") != "stack trace":
             key = f"{name}: {' '.join(PASSING.sub('…', line).split())}"
-            found.setdefault(test, {}).setdefault(key, line.strip())
-    return found
-
-
-def read_boot(kunit: Any, console: Path, port: Path) -> Round:
-    tests = read_tests(kunit, verdict.read_log(port))
-    text = verdict.read_log(console)
-    for test, complaints in read_console(text).items():
-        run = tests.setdefault(test, Run())
-        for key, line in complaints.items():
-            run.put(key, "fail", line)
-    pgtable = tests.setdefault(BOOT, Run())
-    if "debug_vm_pgtable" in text:
-        pgtable.put("debug_vm_pgtable: it ran", "pass")
+            tests.setdefault(test, Run()).lines.setdefault(key, ("fail", line.strip()))
+    boot = tests.setdefault(BOOT, Run())
+    if "debug_vm_pgtable" in console:
+        boot.put("debug_vm_pgtable: it ran", "pass")
     if tests.keys() > {BOOT}:
-        pgtable.put("init came to the tests", "pass")
+        boot.put("init came to the tests", "pass")
     return tests
 
 
 def read_side(kunit: Any, logs: Path) -> list[Round]:
     """Every round; a test that two boots of one have is that of the first."""
     rounds: dict[int, Round] = {}
-    for port in sorted(logs.glob("*-*.port"), key=lambda p: [*map(int, p.stem.split("-"))]):
-        tests = rounds.setdefault(int(port.stem.split("-")[0]), {})
-        for name, run in read_boot(kunit, port.with_suffix(".console"), port).items():
-            tests.setdefault(name, run)
+    for number, boot, port in sorted((*map(int, port.stem.split("-")), port)
+                                     for port in logs.glob("*-*.port")):
+        first = rounds.get(number, {})
+        rounds[number] = first | read_boot(kunit, port) | first
     return list(rounds.values())
 
 
-def state(rounds: list[Round], test: str, line: str) -> list[str]:
-    """Of a line, in each round that has the test."""
-    runs = [tests[test] for tests in rounds if test in tests]
-    if line.startswith(tuple(f"{name}: " for name, _ in verdict.BAD_LINES)):
-        return [run.lines.get(line, "pass") for run in runs] or [ABSENT]  # not made
-    return [run.lines.get(line, "cut off" if run.timed_out else ABSENT)
-            for run in runs] or [ABSENT]
+def states(runs: list[Run], line: str) -> list[str]:
+    """Of a line, in each round that has the test. A complaint that was not made passes."""
+    complaint = line.startswith(tuple(f"{name}: " for name, _ in verdict.BAD_LINES))
+    return [run.lines[line][0] if line in run.lines else "pass" if complaint
+            else "cut off" if run.timed_out else ABSENT for run in runs] or [ABSENT]
 
 
 def judge(base: list[str], series: list[str]) -> str:
@@ -200,24 +169,21 @@ def judge(base: list[str], series: list[str]) -> str:
 
 def compare(base: list[Round], series: list[Round], test: str) -> list[Row]:
     rows = []
-    runs = [r[test] for r in base + series if test in r]
-    both_cut = all(any(r[test].timed_out for r in side if test in r)
-                   for side in (base, series))
-    for line in dict.fromkeys(l for run in runs for l in run.lines):
-        was, now = state(base, test, line), state(series, test, line)
-        said = judge(was, now)
-        # Neither came to its end: how far each came says nothing.
-        if said == "worse" and both_cut and set(now) <= {"cut off"}:
-            said = "same"
-        detail = next((r.details[line] for r in reversed(runs) if r.details.get(line)), "")
-        rows.append(Row(line, was, now, said, detail))
+    sides = [[tests[test] for tests in side if test in tests] for side in (base, series)]
+    runs = sides[0] + sides[1]
+    cut = all(any(run.timed_out for run in side) for side in sides)
+    for line in dict.fromkeys(line for run in runs for line in run.lines):
+        was, now = (states(side, line) for side in sides)
+        # Where neither came to its end, how far each came says nothing.
+        said = "same" if cut and {*now} == {"cut off"} else judge(was, now)
+        details = [run.lines[line][1] for run in runs if line in run.lines]
+        rows.append(Row(line, was, now, said, next(filter(None, reversed(details)), "")))
+    for name, rounds in (("base", base), ("series", series)):
+        # A kernel that did not come to the tests: that is no result.
+        if test == BOOT and not any(tests.keys() - {BOOT} for tests in rounds[:1]):
+            rows.append(Row(f"NOTHING RAN: {name}", [ABSENT], [ABSENT], "worse",
+                            f"see {name}.logs"))
     return rows
-
-
-def idle(side: str, rounds: list[Round]) -> list[Row]:
-    """A kernel that did not come to the tests: that is no result."""
-    return [] if any(tests.keys() - {BOOT} for tests in rounds[:1]) else [
-        Row(f"NOTHING RAN: {side}", [ABSENT], [ABSENT], "worse", f"see {side}.logs")]
 
 
 def tell(states: list[str]) -> str:
@@ -225,8 +191,8 @@ def tell(states: list[str]) -> str:
 
 
 def counts(states: list[str]) -> str:
-    other = len(states) - states.count("pass") - states.count("skip")
-    return f"{states.count('pass')}/{states.count('skip')}/{other}"
+    passed, skipped = states.count("pass"), states.count("skip")
+    return f"{passed}/{skipped}/{len(states) - passed - skipped}"
 
 
 def figures(rows: list[Row], seconds: str) -> list[tuple[str, ...]]:
@@ -243,61 +209,49 @@ def figures(rows: list[Row], seconds: str) -> list[tuple[str, ...]]:
               for r in rows if r not in skipped and set(r.base + r.series) != {"pass"})]
 
 
-def judge_cell(cell: Path, base: list[Round], series: list[Round]) -> None:
+def judge_cell(cell: Path, folder: str) -> None:
+    kunit = verdict.load_kunit(Path(folder))
+    base, series = (read_side(kunit, cell / f"{side}.logs") for side in ("base", "series"))
     (cell / "figures").mkdir(exist_ok=True)
-    for test in dict.fromkeys([BOOT, *(t for r in base + series for t in r)]):
-        rows = compare(base, series, test)
-        if test == BOOT:
-            rows += idle("base", base) + idle("series", series)
-        seconds = [next((r[test].seconds for r in side if test in r), "")
+    for test in dict.fromkeys([BOOT, *(test for tests in base + series for test in tests)]):
+        seconds = [next((tests[test].seconds for tests in side if test in tests), "")
                    for side in (base, series)]
-        lines = figures(rows, "/".join(seconds).strip("/"))
+        lines = figures(compare(base, series, test), "/".join(seconds).strip("/"))
         (cell / f"figures/{test}.tsv").write_text("".join(
             "\t".join(" ".join(word.split()) for word in line) + "\n"
             for line in (COLUMNS, *lines)))
-        detail = f"{lines[0][2]} on the base, {lines[0][3]} with the series"
-        worse = [line for line in lines[1:] if line[4] == "worse"]
-        if worse:
-            detail = "{0}: {2} -> {3}: {6}".format(*worse[0])
-        print(test, "fail" if worse else "pass", sum(int(s or 0) for s in seconds), detail,
-              sep="\t")
+        result, detail = "pass", f"{lines[0][2]} on the base, {lines[0][3]} with the series"
+        if worse := [line for line in lines[1:] if line[4] == "worse"]:
+            result, detail = "fail", "{0}: {2} -> {3}: {6}".format(*worse[0])
+        print(test, result, sum(int(s or 0) for s in seconds), detail, sep="\t")
 
 
-def table(of: list[records.Record]) -> str:
+def table(folder: Path, tree: str, *cells: str) -> int:
     """All tests, then whatever did not pass on both sides, the worst last."""
-    out = [f"{'cell':14} {'test':28} {'base':>12} {'series':>12}  "
-           "(passed/skipped/neither)  seconds"]
+    of = [r for r in records.load(folder, "regress")
+          if r.cell in cells and r.inputs.get("tree") == tree and r.figures]
     rows: dict[str, list[str]] = {said: [] for said in HEADS}
-    for record in of:
-        whole, *lines = record.figures
-        out.append(f"{record.cell:14} {record.name:28} {whole['base']:>12} "
-                   f"{whole['series']:>12}  {whole['seconds']:8} {whole['verdict']}".rstrip())
+    print(f"{'cell':14} {'test':28} {'base':>12} {'series':>12}  "
+          "(passed/skipped/neither)  seconds")
+    for r in of:
+        whole, *lines = r.figures
+        print(f"{r.cell:14} {r.name:28} {whole['base']:>12} {whole['series']:>12}  "
+              f"{whole['seconds']:8} {whole['verdict']}".rstrip())
         for line in lines:
             states = f": {line['line']}: {line['base']} -> {line['series']}"
-            rows[line["verdict"]].append(f"  {record.cell} {record.name}" + states *
-                                         (line["verdict"] != "skipped") +
-                                         f": {line['detail']}" * bool(line["detail"]))
+            rows[line["verdict"]].append(
+                f"  {r.cell} {r.name}" + states * (line["verdict"] != "skipped")
+                + f": {line['detail']}" * bool(line["detail"]))
     for said, head in HEADS.items():
-        out += [head, *rows[said]] if rows[said] else []
-    compared = sum(int(record.figures[0]["compared"]) for record in of)
-    return "\n".join([*out, f"{compared} compared, {len(rows['worse'])} worse\n"])
+        if rows[said]:
+            print(head, *rows[said], sep="\n")
+    compared = sum(int(r.figures[0]["compared"]) for r in of)
+    print(f"{compared} compared, {len(rows['worse'])} worse")
+    return int(not of or any(r.result == "fail" for r in of))
 
 
-def main(argv: list[str]) -> int:
-    try:
-        verb, where, what, *cells = argv
-        if verb == "table":
-            of = [r for r in records.load(Path(where)) if r.experiment == "regress"
-                  and r.cell in cells and r.inputs.get("tree") == what and r.figures]
-            print(table(of), end="")
-            return int(not of or any(r.result == "fail" for r in of))
-        kunit = verdict.load_kunit(Path(what))
-        judge_cell(Path(where), *(read_side(kunit, Path(where) / f"{side}.logs")
-                                  for side in ("base", "series")))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main(args: list[str]) -> int:
+    return records.call({"judge": judge_cell, "table": table}, args, 2)
 
 
 if __name__ == "__main__":
