@@ -26,15 +26,22 @@ from typing import Iterator
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "judge"))
 import verdict  # noqa: E402
+from records import call  # noqa: E402
 
+Span = tuple[int, int]
 Edit = tuple[int, int, str]  # from, to, what takes its place
 
 # Statements of which one more shows, or should: a flush, an accounting, a free.
 ONCE = re.compile(r"flush|clear|count|rmap|_(add|sub|inc|dec|put|get|free)\b|\b(free|put|get)_"
                   r"|free_defer|nr_|invalidate|[-+|]=")
 LOCK = re.compile(r"(?:(\w+) = )?(\w*?)lock(_(?!ptr)\w+)?\(((?:[^();]|\([^()]*\))*)\)")
-OPERATORS = {"&&": "||", "||": "&&", "<": "<= < -1 +", "<=": "< <= 1 +", ">": ">= > 1 +",
-             ">=": "> >= -1 +"}
+COMPOUND = re.compile(r"(if|for|while|do|switch)\b")
+LABEL = re.compile(r"^(\w+):", re.M)
+GOTO = re.compile(r"\bgoto (\w+);")
+DO_WHILE = re.compile(r"\} while \((.*)\);")
+JUMPS = {"continue;": "break;", "break;": "continue;"}
+OPERATORS = {"&&": ("||",), "||": ("&&",), "<": ("<=", "< -1 +"), "<=": ("<", "<= 1 +"),
+             ">": (">=", "> 1 +"), ">=": (">", ">= -1 +")}
 ARGUMENTS = [(re.compile(pattern), new) for pattern, new in (
     (r"\w*(pte|ptep|pmd|pmdp)", "{} + 1"),
     (r"(\w+->vm_)?\w*mm", "current->mm"),
@@ -50,7 +57,7 @@ WORDS = [(re.compile(pattern), new, other) for pattern, new, other in (
 class Source:
     """A file, and where coccinelle says that its functions can be broken."""
 
-    def __init__(self, path: Path, functions: list[str]) -> None:
+    def __init__(self, path: Path, functions: tuple[str, ...]) -> None:
         self.text = path.read_text(encoding="utf-8")
         lines = [0]
         for line in self.text.splitlines(True):
@@ -62,69 +69,64 @@ class Source:
             ["spatch", "--very-quiet", "--no-includes", "--no-show-diff", "--cocci-file",
              str(HERE / "mutants/places.cocci"), str(path)], capture_output=True, text=True,
             env={**os.environ, "FUNCTIONS": " ".join(functions)}, check=False, timeout=300)
-        self.places: dict[str, list[tuple[int, int]]] = {}
-        for line in sorted(set(run.stdout.splitlines())):
-            kind, *at = line.split()
-            a, b, c, d = map(int, at)
-            self.places.setdefault(kind, []).append((lines[a - 1] + b, lines[c - 1] + d))
-        if not self.places:
+        if not run.stdout.strip():
             raise ValueError(f"{path}: {' '.join(functions)}: spatch found nothing: {run.stderr}")
+        self.places: dict[str, set[Span]] = {}
+        for kind, *at in map(str.split, run.stdout.splitlines()):
+            a, b, c, d = map(int, at)
+            self.places.setdefault(kind, set()).add((lines[a - 1] + b, lines[c - 1] + d))
 
-    def body(self, name: str) -> list[tuple[int, int]]:
+    def bodies(self, name: str) -> list[Span]:
         """Where the function is: more than once, if by configuration."""
-        return [(m.start(), m.end()) for m in re.finditer(
+        return [m.span() for m in re.finditer(
             rf"^\w[^\n;]*\b{name}\([^;{{]*?\)\n\{{\n.*?^\}}", self.code, re.M | re.S)]
 
-    def inside(self, kind: str, span: tuple[int, int]) -> list[tuple[int, int]]:
+    def inside(self, kind: str, span: Span) -> list[Span]:
         return sorted(p for p in self.places.get(kind, ()) if span[0] <= p[0] < span[1])
 
 
-def edits(source: Source, span: tuple[int, int]) -> Iterator[tuple[str, list[Edit]]]:
+def edits(source: Source, span: Span) -> Iterator[tuple[str, list[Edit]]]:
     """All ways to break the function there: the operator, and what it changes."""
     code, statements = source.code, source.inside("statement", span)
-    simple = [(a, b) for a, b in statements
-              if code[b - 1] == ";" and not re.match(r"(if|for|while|do|switch)\b", code[a:b])]
+    simple = [(a, b) for a, b in statements if code[b - 1] == ";" and not COMPOUND.match(code, a)]
     for a, b in simple:
+        text = code[a:b]
         yield "drop", [(a, b, "{ }")]
-        if ONCE.search(code, a, b) and not code.startswith("return", a):
-            yield "twice", [(a, b, f"{{ {code[a:b]} {code[a:b]} }}")]
-        for old, new in (("continue;", "break;"), ("break;", "continue;")):
-            if code[a:b] == old:
-                yield "jump", [(a, b, new)]
-    labels = re.findall(r"^(\w+):", code[slice(*span)], re.M)
-    for m in re.finditer(r"\bgoto (\w+);", code[slice(*span)]):
+        if ONCE.search(text) and not text.startswith("return"):
+            yield "twice", [(a, b, f"{{ {text} {text} }}")]
+        if text in JUMPS:
+            yield "jump", [(a, b, JUMPS[text])]
+    labels = LABEL.findall(code, *span)
+    for m in GOTO.finditer(code, *span):
         if m[1] in labels and len(labels) > 1:
             other = labels[(labels.index(m[1]) + 1) % len(labels)]
-            yield "jump", [(span[0] + m.start(1), span[0] + m.end(1), other)]
-    conditions = source.inside("condition", span) + [
-        (span[0] + m.start(1), span[0] + m.end(1))
-        for m in re.finditer(r"\} while \((.*)\);", code[slice(*span)])]
-    for a, b in sorted(set(conditions)):
+            yield "jump", [(*m.span(1), other)]
+    loops = {m.span(1) for m in DO_WHILE.finditer(code, *span)}
+    for a, b in sorted(loops.union(source.inside("condition", span))):
         yield "true", [(a, b, "1")]
         yield "false", [(a, b, "0")]
         yield "not", [(a, a, "!("), (b, b, ")")]
     for a, b in source.inside("operator", span):
-        words = OPERATORS[code[a:b]].split(" ", 1)
-        for new in words:
+        for new in OPERATORS[code[a:b]]:
             yield "operator", [(a, b, new)]
     for a, b in source.inside("argument", span):
         for pattern, new in ARGUMENTS:
-            if pattern.fullmatch(code[a:b]) and new != code[a:b]:
+            if pattern.fullmatch(code, a, b) and new != code[a:b]:
                 yield "argument", [(a, b, new.format(code[a:b]))]
     for pattern, new, other in WORDS:
         for m in pattern.finditer(code, *span):
-            yield "word", [(m.start(), m.end(), new if m[0] != new else other or new)]
+            yield "word", [(*m.span(), new if m[0] != new else other or new)]
     yield from locks(code, span)
     # Of those that end alike the first has the others in it: a loop, not its body.
     whole = {b: (a, b) for a, b in reversed(statements)}.values()
-    for a, b in (s for s in simple if "unlock" in code[slice(*s)]):
-        for c, d in whole:
-            first, second = sorted(((a, b), (c, d)))
+    for unlock in (s for s in simple if "unlock" in code[slice(*s)]):
+        for near in whole:
+            first, second = sorted((unlock, near))
             if first[1] <= second[0] and not code[first[1]:second[0]].strip():
                 yield "move", [(*first, code[slice(*second)]), (*second, code[slice(*first)])]
 
 
-def locks(code: str, span: tuple[int, int]) -> Iterator[tuple[str, list[Edit]]]:
+def locks(code: str, span: Span) -> Iterator[tuple[str, list[Edit]]]:
     """A lock not taken at all, nor dropped: each by the name that it has here."""
     found: dict[str, list[Edit]] = {}
     for m in LOCK.finditer(code, *span):
@@ -150,25 +152,24 @@ def changed(text: str, edit: list[Edit]) -> str:
     return text
 
 
-def make(tree: Path, file: str, folder: Path, functions: list[str]) -> None:
+def make(tree: Path, file: str, to: str, *functions: str) -> None:
     """Each once: two operators may do the same."""
-    source = Source(tree / file, functions)
+    source, folder = Source(tree / file, functions), Path(to)
     folder.mkdir(parents=True, exist_ok=True)
     for name in functions:
-        bodies = source.body(name)
+        bodies = source.bodies(name)
         if not bodies:
             raise ValueError(f"{file}: no function {name}")
-        seen: set[str] = set()
+        seen = {source.text}
         alike: Counter[str] = Counter()
         for operator, edit in (pair for span in bodies for pair in edits(source, span)):
             text = changed(source.text, edit)
-            if text in seen | {source.text}:
+            if text in seen:
                 continue
             seen.add(text)
             diff = list(difflib.unified_diff(
                 source.text.splitlines(True), text.splitlines(True), f"a/{file}", f"b/{file}"))
-            lines = [line for line in diff[2:] if line[0] in "+-"]
-            what = " ".join(" ".join(lines).split())
+            what = " ".join(" ".join(line for line in diff[2:] if line[0] in "+-").split())
             alike[what] += 1
             digest = hashlib.sha256(f"{what} {alike[what]}".encode()).hexdigest()[:6]
             where = source.text.count("\n", 0, min(edit)[0]) + 1
@@ -192,17 +193,9 @@ def said(folder: Path) -> str:
     return next((f"kernel {c.name}: {c.detail}" for c in checks), "")
 
 
-def main(argv: list[str]) -> int:
-    try:
-        if argv[0] == "make":
-            make(Path(argv[1]), argv[2], Path(argv[3]), argv[4:])
-        else:
-            print(" ".join(said(Path(argv[1])).split())[:200])
-    except (ValueError, OSError, LookupError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+def told(folder: Path) -> None:
+    print(" ".join(said(folder).split())[:200])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(call({"make": make, "said": told}, sys.argv[1:]))
