@@ -51,8 +51,8 @@ def words(text: str) -> Block:
     return tag("p", escape(text)), plain(text)
 
 
-def heading(text: str) -> Block:
-    return (tag("h2", escape(text)), f"## {text}") if text else ("", "")
+def heading(text: str, level: int = 2) -> Block:
+    return tag(f"h{level}", escape(text)), f"{'#' * level} {text}"
 
 
 def chips(before: str, counts: Iterable[tuple[int, str, str]]) -> Block:
@@ -63,8 +63,7 @@ def chips(before: str, counts: Iterable[tuple[int, str, str]]) -> Block:
         before + ", ".join(f"{n} {word}" for n, word, _ in some) + ".")
 
 
-def field_html(cell: str | Field) -> str:
-    cell = cell if isinstance(cell, Field) else Field(cell)
+def field_html(cell: Field) -> str:
     kind = "long" if len(cell.text) > 40 else "number" * bool(
         re.fullmatch(r"[-+]?[\d.]+( %)?|-|same", cell.text))
     text = escape(cell.text) if not cell.main else tag("b", escape(cell.main)) + "".join(
@@ -74,17 +73,17 @@ def field_html(cell: str | Field) -> str:
 
 def table(head: list[str], rows: list[Row], spans: list[str] | None = None) -> Block:
     """The first column is what a row is about. spans: a word above each heading, or none."""
+    fields = [[cell if isinstance(cell, Field) else Field(cell) for cell in row] for row in rows]
     pairs = list(zip(spans or [""] * len(head), head))
     top = "".join(
         tag("th", escape(span), colspan=str(len(list(group)))) if span else "".join(
             tag("th", escape(word), rowspan="2" if spans else "") for _, word in group)
         for span, group in groupby(pairs, lambda pair: pair[0]))
     low = "".join(tag("th", escape(word)) for span, word in pairs if span)
-    body = "".join(tag("tr", tag("th", escape(str(row[0])), scope="row")
-                       + "".join(map(field_html, row[1:]))) for row in rows)
-    lines = [head, ["---"] * len(head), *(
-        [plain(cell.text if isinstance(cell, Field) else cell).replace("|", "\\|")
-         for cell in row] for row in rows)]
+    body = "".join(tag("tr", tag("th", escape(first.text), scope="row")
+                       + "".join(map(field_html, rest))) for first, *rest in fields)
+    lines = [head, ["---"] * len(head),
+             *([plain(cell.text).replace("|", "\\|") for cell in row] for row in fields)]
     return (tag("div", tag("table", tag("thead", tag("tr", top) + (tag("tr", low) if low else ""))
                            + tag("tbody", body)), class_="scroll main" if low else "scroll",
                 tabindex="0"),
@@ -114,7 +113,7 @@ def image(file: Path, where: str) -> Block:
 
 
 def document(title: str, style: str, blocks: Iterable[Block]) -> Block:
-    html, markdown = join([(tag("h1", escape(title)), f"# {title}"), *blocks])
+    html, markdown = join([heading(title, 1), *blocks])
     return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{escape(title)}</title><style>{style}</style></head>"

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import calendar
+import itertools
 import os
 import re
 import subprocess
@@ -28,7 +29,6 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -143,9 +143,9 @@ def result(page: Page, record: Record, more: str = "") -> Field:
                  f"{SIGN[state]} {WORD[state]}", (more,) * bool(more) + ("↻ stale",) * stale)
 
 
-def is_bad(record: Record) -> bool:
+def is_expected(record: Record) -> bool:
     """A reproducer fails on the base, that is what it is for."""
-    return record.result == "fail" and (record.experiment, record.side) != ("try", "base")
+    return (record.experiment, record.side, record.result) == ("try", "base", "fail")
 
 
 def states(ran: list[tuple[Cell, Record]]) -> Block:
@@ -155,7 +155,8 @@ def states(ran: list[tuple[Cell, Record]]) -> Block:
 
 def summary(page: Page) -> list[Block]:
     stale = sum(map(page.is_stale, page.records))
-    failed = ", ".join(f"{r.experiment} {r.path().stem}" for r in page.records if is_bad(r))
+    failed = ", ".join(f"{r.experiment} {r.path().stem}" for r in page.records
+                       if r.result == "fail" and not is_expected(r))
     return [states(page.ran()),
             *[chips("", [(stale, "stale: of another tree than patches/ give", "stale")])] *
             bool(stale), *[words(f"Failed: {failed}.")] * bool(failed)]
@@ -232,51 +233,44 @@ def listed(experiment: str, good: str, bad: str) -> Callable[[Page], list[Block]
     return section
 
 
-Sides = dict[tuple[str, str], dict[str, Record]]
+SIDES = ["base", "series", "when (UTC)", "stack"]
 
 
-def sides(page: Page, experiment: str) -> dict[str, Sides]:
-    """Base and series, by version and cell, of each name."""
-    found: dict[str, Sides] = {}
+def sides(page: Page, experiment: str) -> dict[tuple[str, str, str], Row]:
+    """Base beside series, by name, version and cell."""
+    found: dict[tuple[str, str, str], dict[str, Record]] = {}
     for r in page.of(experiment):
-        of = found.setdefault(r.name, {}).setdefault((r.version(), r.cell), {})
-        of[r.side or "series"] = r
-    return found
-
-
-BESIDE = ["base", "series", "when (UTC)", "stack"]
-
-
-def beside(page: Page, of: dict[str, Record]) -> Row:
-    return [*(result(page, of[side], re.sub("^exit [0-9]+: ", "", of[side].detail))
-              if side in of else "-" for side in BESIDE[:2]),
-            span(of.values()), ", ".join(dict.fromkeys(map(page.stack, of.values())))]
+        found.setdefault((r.name, r.version(), r.cell), {})[r.side or "series"] = r
+    return {key: [*(result(page, of[side], re.sub("^exit [0-9]+: ", "", of[side].detail))
+                    if side in of else "-" for side in SIDES[:2]), span(of.values()),
+                  ", ".join(dict.fromkeys(map(page.stack, of.values())))]
+            for key, of in found.items()}
 
 
 def windows(page: Page) -> list[Block]:
-    rows: list[Row] = [[name, cell, version, *beside(page, of)]
-                       for name, found in sides(page, "window").items()
-                       for (version, cell), of in found.items()]
-    return [table(["name", "cell", "Linux", *BESIDE], rows)] * bool(rows)
+    rows: list[Row] = [[name, cell, version, *row] for (name, version, cell), row in
+                       sides(page, "window").items()]
+    return [table(["name", "cell", "Linux", *SIDES], rows)] * bool(rows)
 
 
 def reproducers(page: Page) -> list[Block]:
     """Each bug of the base with the programs that show it, and the tests of windows; then
     the programs that are of none of these bugs."""
     bugs = [list(row.values()) for row in rows_of(HARNESS / "prove/repro/bugs.tsv")]
-    found = {kind: sides(page, kind) for kind in ("try", "window")}
     known = " ".join(bug[2] for bug in bugs).split()
+    found = {"no": sides(page, "try"), "yes": sides(page, "window")}  # by `widened`
+    others = dict.fromkeys(name for name, *_ in found["no"] if name not in known)
     rows: list[Row] = []
-    for bug, series, *names in bugs + [["-", "-", n, "-"] for n in found["try"] if n not in known]:
-        tests = [(kind, name) for kind, of in zip(found, names) for name in of.split()
+    for bug, series, *names in [*bugs, *(["-", "-", name, "-"] for name in others)]:
+        shows = [(widened, name) for widened, of in zip(found, names) for name in of.split()
                  if name != "-"]
-        for kind, name in tests or [("try", "none")]:
-            for (version, cell), of in found[kind].get(name, {("-", "-"): {}}).items():
-                rows.append([bug, series, name, "yes" if kind == "window" else "no",
-                             version, cell, *beside(page, of)])
+        for widened, name in shows or [("no", "none")]:
+            mine = [[*key[1:], *row] for key, row in found[widened].items() if key[0] == name]
+            rows += [[bug, series, name, widened, *row]
+                     for row in mine or [["-", "-", "-", "-", "", ""]]]
     return [words("Widened: the race is stretched, and the base passes by losing what it "
                   "should. A bug that no series fixes yet is on both sides."), table([
-        "bug of the base", "fixed by", "reproducer", "widened", "Linux", "cell", *BESIDE],
+        "bug of the base", "fixed by", "reproducer", "widened", "Linux", "cell", *SIDES],
         rows)] * any(found.values())
 
 
@@ -315,7 +309,7 @@ def bisect(page: Page) -> list[Block]:
         r.version(), [r.name.split("/")[0] != name for name in order], r.name))
     cells = list(dict.fromkeys(r.cell for r in records))
     rows: list[Row] = []
-    for key, group in groupby(records, lambda r: (
+    for key, group in itertools.groupby(records, lambda r: (
             r.name if page.logs else r.name.split("/")[0], r.version())):
         of = list(group)
         row: Row = [*key]
@@ -355,12 +349,11 @@ def costs(page: Page) -> list[Block]:
               *(image(file, "../docs/" if page.logs else "")
                 for file in sorted(page.docs.glob("*.svg")))]
     if page.logs:
-        blocks.append(fold(f"all {len(single)} figures, instructions", table(
-            ["cell", "operation", "per", "base", "series", "difference", "ratio", "spread"],
-            [[*line.row()] for line in single])))
-        blocks += [fold("instructions a retracted table", table(
-            ["cell", "tables", "processes", "base", "series"],
-            [[*cost.row()] for cost in retracted]))] * bool(retracted)
+        blocks += [fold(f"all {len(single)} figures, instructions",
+                        table(bench.HEAD, [line.row() for line in single])),
+                   *[fold("instructions a retracted table", table(
+                       ["cell", "tables", "processes", "base", "series"],
+                       [cost.row() for cost in retracted]))] * bool(retracted)]
     return blocks * bool(lines)
 
 
@@ -477,7 +470,7 @@ def page_of(build: Path, docs: Path, cells: dict[str, Cell], patches: set[str]
                     f"{suffix}; base {base or 'unknown'}, tip {title or 'unknown'}.")]
     for title, section, _, _ in SECTIONS:
         if some := section(page):
-            blocks += [heading(title), *some]
+            blocks += [*[heading(title)] * bool(title), *some]
     html, markdown = document("Results", text_of(Path(__file__).with_suffix(".css")), blocks)
     return {build / "report.md": markdown, build / "report.html": html,
             build / "report.xml": junit(page.records)}
@@ -490,7 +483,7 @@ def junit(records: Iterable[Record]) -> str:
         return re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
     root = ET.Element("testsuites")
-    for r in (r for r in records if is_bad(r) or r.result != "fail"):
+    for r in itertools.filterfalse(is_expected, records):
         suite = ET.SubElement(root, "testsuite", name=f"{r.experiment}/{r.path().stem}",
                               time=str(r.seconds), hostname=r.host,
                               timestamp=r.date.replace(" ", "T"))

@@ -20,12 +20,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
+from blocks import Row, table as as_table  # noqa: E402
 from records import Record, call, load  # noqa: E402
 
 COLUMNS = ("operation", "unit", "n", "min", "median", "max")
@@ -33,6 +34,7 @@ SAID = re.compile(r"(?:ok \d+| *#) (\w+)(?::| #) " +
                   " ".join(rf"{name}=(\S+)" for name in COLUMNS[1:]))
 SCALE = re.compile(r"retract_(\d+)_(\d+)")
 SIZE = "size"
+HEAD = ["cell", "operation", "per", "base", "series", "difference", "ratio", "spread"]
 SAME = ("tree", "key", "compiler", "qemu")  # inputs of a pair
 COLOURS = {"fewer": 0x1A7F37, "the same": 0x999999, "more": 0xCF222E}
 BENCH = Path(__file__).with_suffix("")
@@ -61,9 +63,11 @@ class Line(NamedTuple):
             return "the same"
         return "fewer" if self.difference < 0 else "more"
 
-    def row(self) -> list[str]:
-        return [*self[:3], f"{self.base:.1f}", f"{self.series:.1f}", f"{self.difference:+.1f}",
-                f"{self.ratio:.4f}", f"{self.spread:.1f}"]
+    def row(self, mark: str = "") -> Row:
+        """Under HEAD; with a mark around a difference that says something."""
+        mark *= self.verdict != "the same"
+        return [*self[:3], f"{self.base:.1f}", f"{self.series:.1f}",
+                f"{mark}{self.difference:+.1f}{mark}", f"{self.ratio:.4f}", f"{self.spread:.1f}"]
 
 
 class Retraction(NamedTuple):
@@ -74,7 +78,7 @@ class Retraction(NamedTuple):
     base: float
     series: float
 
-    def row(self) -> list[str]:
+    def row(self) -> Row:
         return [self.cell, str(self.tables), str(self.processes), f"{self.base:.0f}",
                 f"{self.series:.0f}"]
 
@@ -120,11 +124,6 @@ def count(lines: list[Line]) -> str:
             f"{same} the same, {more} with more")
 
 
-def markdown(head: str, rows: Iterable[Sequence[str]]) -> str:
-    rule = ["---", *["--:"] * head.count("|")]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head.split("|"), rule, *rows))
-
-
 def table(folder: Path, *names: str) -> None:
     lines = [line for line in pairs(load(folder)) if not names or line.cell in names]
     for name in names or [""]:
@@ -132,15 +131,15 @@ def table(folder: Path, *names: str) -> None:
             raise ValueError(f"{f'{name}: not' if name else 'nothing'} measured on both sides "
                              f"with the same inputs: run make bench{name and f' CELLS={name}'}")
     shown = operations(lines)
-    rows = [line.row() for line in shown]
-    for line, row in zip(shown, rows):
-        row[5] = row[5] if line.verdict == "the same" else f"**{row[5]}**"
-    print(markdown("cell|operation|per|base|series|difference|ratio|spread", rows))
-    print(markdown("cell|tables|processes|base, per table|series, per table",
-                   (cost.row() for cost in retractions(lines))))
-    print(markdown("cell|base, bytes|series, bytes|difference", (
-        [line.cell, f"{line.base:.0f}", f"{line.series:.0f}", f"{line.difference:+.0f}"]
-        for line in lines if line.operation == SIZE)))
+    tables: list[tuple[list[str], list[Row]]] = [
+        (HEAD, [line.row("**") for line in shown]),
+        (["cell", "tables", "processes", "base, per table", "series, per table"],
+         [cost.row() for cost in retractions(lines)]),
+        (["cell", "base, bytes", "series, bytes", "difference"], [
+            [line.cell, f"{line.base:.0f}", f"{line.series:.0f}", f"{line.difference:+.0f}"]
+            for line in lines if line.operation == SIZE])]
+    for head, rows in tables:
+        print(as_table(head, rows)[1] + "\n")
     print(count(shown))
 
 

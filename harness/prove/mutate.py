@@ -146,12 +146,6 @@ def locks(code: str, span: Span) -> Iterator[tuple[str, list[Edit]]]:
         yield "lock", edit
 
 
-def changed(text: str, edit: list[Edit]) -> str:
-    for a, b, new in sorted(edit, reverse=True):
-        text = text[:a] + new + text[b:]
-    return text
-
-
 def make(tree: Path, file: str, to: str, *functions: str) -> None:
     """Each once: two operators may do the same."""
     source, folder = Source(tree / file, functions), Path(to)
@@ -163,7 +157,9 @@ def make(tree: Path, file: str, to: str, *functions: str) -> None:
         seen = {source.text}
         alike: Counter[str] = Counter()
         for operator, edit in (pair for span in bodies for pair in edits(source, span)):
-            text = changed(source.text, edit)
+            text = source.text
+            for a, b, new in sorted(edit, reverse=True):
+                text = text[:a] + new + text[b:]
             if text in seen:
                 continue
             seen.add(text)

@@ -141,9 +141,9 @@ def read_boot(kunit: Any, log: Path) -> Round:
 
 def read_side(kunit: Any, logs: Path) -> list[Round]:
     """Every round; a test that two boots of one have is that of the first."""
-    rounds: dict[int, Round] = {}
-    for number, boot, port in sorted((*map(int, port.stem.split("-")), port)
-                                     for port in logs.glob("*-*.port")):
+    rounds: dict[str, Round] = {}
+    for port in sorted(logs.glob("*-*.port"), key=lambda p: [*map(int, p.stem.split("-"))]):
+        number = port.stem.partition("-")[0]
         first = rounds.get(number, {})
         rounds[number] = first | read_boot(kunit, port) | first
     return list(rounds.values())
