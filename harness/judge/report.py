@@ -45,15 +45,17 @@ ROOT = HARNESS.parent
 # As git.sh has it.
 DEFAULT_BASE = re.findall(r"(?m)^DEFAULT_BASE=(\S+)", (HARNESS / "lib/git.sh").read_text())[0]
 # The groups of checks: a check and its name, span, heading. The first that fits counts;
-# userspace tests come by what they map, see group_of().
+# a userspace test, PROGRAM.FIXTURE.VARIANT.TEST, comes by what it maps.
 GROUPS = (
     (r"kunit .*\.ptlock_", "KUnit", "lock lookup"),
     (r"kunit .*\.(kmap|highpte)_", "KUnit", "HIGHPTE"),
     (r"kunit .*\.retract_", "KUnit", "retraction"),
     (r"kunit ", "KUnit", "other suites"),
+    (r"selftest [^.]*\.[^.]*\.([^.]*)\.", "userspace", r"\1"),
     (r"selftest ", "userspace", "as a whole"),
     (r"proof ", "guest", "proof"),
-    (r"(console|guest) ", "guest", "console, taint"))
+    (r"(console|guest) ", "guest", "console, taint"),
+    (r"(\w*)", "guest", r"\1"))
 SPANS, TITLES = (list(dict.fromkeys(group[i] for group in GROUPS)) for i in (1, 2))
 
 Cell = dict[str, str]
@@ -68,7 +70,8 @@ class Page:
     docs: Path
     trees: dict[str, str]  # what patches/ give, by version of the base, if that is known
     patches: set[str] = field(default_factory=set)  # what each patch gives
-    logs: str = ""  # of the run of a cell; none for RESULTS.md, which is brief
+    build: Path | None = None  # none for RESULTS.md, which is brief
+    suffix: str = ""  # of what build/ has of this base
 
     def of(self, experiment: str) -> list[Record]:
         return [record for record in self.records if record.experiment == experiment]
@@ -118,14 +121,10 @@ def span(records: Iterable[Record]) -> str:
 def group_of(check: list[str]) -> tuple[str, str] | None:
     """The span and the heading that a check belongs under. Facts have none, nor does
     the build of a cell that is not booted: that is its whole result."""
-    kind, name, result = check[:3]
-    if kind == "build" or result not in RESULTS:
+    if check[0] == "build" or check[2] not in RESULTS:
         return None
-    # PROGRAM.FIXTURE.VARIANT.TEST
-    if kind == "selftest" and name.count(".") > 2:
-        return "userspace", name.split(".")[2].replace("_", " ")
-    return next(((span, title) for pattern, span, title in GROUPS
-                 if re.match(pattern, f"{kind} {name}")), ("guest", kind))
+    return next((span, match.expand(title).replace("_", " ")) for pattern, span, title in GROUPS
+                if (match := re.match(pattern, f"{check[0]} {check[1]}")))
 
 
 def tally(record: Record, group: tuple[str, str]) -> Field:
@@ -197,8 +196,10 @@ def failures(page: Page, record: Record) -> list[str]:
     said = [f"{c[0]} {c[1]}: {c[3]}" for c in record.checks if c[2] == "fail"]
     if said or record.result != "fail":
         return said
-    log = text_of(Path(page.logs.format(record.name))) if page.logs and record.run else ""
-    errors = re.findall(r"(?m)^.*(?:\berror:|\*\*\*|No space).*$", log)
+    log = page.build and page.build / "cells" / (record.name + page.suffix) / "job.log"
+    if not record.run or not log or not log.exists():
+        return [record.detail]
+    errors = re.findall(r"(?m)^.*(?:\berror:|\*\*\*|No space).*$", log.read_text(errors="replace"))
     return [record.detail, *map(str.strip, errors[-6:])]
 
 
@@ -216,7 +217,7 @@ def listed(experiment: str, good: str, bad: str) -> Callable[[Page], list[Block]
     def section(page: Page) -> list[Block]:
         records = sorted(page.of(experiment), key=lambda r: r.result != "fail")
         failed = sum(r.result == "fail" for r in records)
-        shown = records[:failed] if not page.logs and len(records) > 15 else records
+        shown = records[:failed] if not page.build and len(records) > 15 else records
         keys = list(dict.fromkeys(key for r in shown for row in r.figures for key in row))
         rows: list[Row] = [[
             r.name, r.version(), "" if r.cell == r.name else r.cell, r.side, result(page, r),
@@ -286,7 +287,7 @@ def own_tests(page: Page) -> list[Block]:
     compared = sum(int(r.figures[0]["compared"]) for r in records)
     blocks = [chips("", [(compared, "compared", "pass"), (verdicts["worse"], "worse", "fail")]),
               words(f"{page.runs(records)} Passed / skipped / neither.")]
-    if page.logs:
+    if page.build:
         none = {"base": "-", "series": "-", "verdict": ""}
         shown += ["new", "same", "skipped"]
         blocks.append(fold("side by side", table(
@@ -310,13 +311,13 @@ def bisect(page: Page) -> list[Block]:
     cells = list(dict.fromkeys(r.cell for r in records))
     rows: list[Row] = []
     for key, group in itertools.groupby(records, lambda r: (
-            r.name if page.logs else r.name.split("/")[0], r.version())):
+            r.name if page.build else r.name.split("/")[0], r.version())):
         of = list(group)
         row: Row = [*key]
         for mine in ([r for r in of if r.cell == cell] for cell in cells):
             bad = next((r for r in mine if r.result == "fail"), None)
             row.append("-" if not mine else result(page, bad, f"{bad.name}: {bad.detail}") if bad
-                       else result(page, mine[0]) if page.logs else f"{len(mine)} passed")
+                       else result(page, mine[0]) if page.build else f"{len(mine)} passed")
         rows.append([*row, span(of)])
     return [table(["patch", "Linux", *cells, "when (UTC)"], rows)] * bool(rows)
 
@@ -346,9 +347,9 @@ def costs(page: Page) -> list[Block]:
     rows.append(row("size, bytes", bench.SIZE))
     blocks = [words(f"{bench.count(single)}. {page.runs(page.of('bench'))}"),
               table(["series against base", *cells], rows),
-              *(image(file, "../docs/" if page.logs else "")
+              *(image(file, "../docs/" if page.build else "")
                 for file in sorted(page.docs.glob("*.svg")))]
-    if page.logs:
+    if page.build:
         blocks += [fold(f"all {len(single)} figures, instructions",
                         table(bench.HEAD, [line.row() for line in single])),
                    *[fold("instructions a retracted table", table(
@@ -458,14 +459,14 @@ def results(records: list[Record], cells: dict[str, Cell], docs: Path) -> str:
 def page_of(build: Path, docs: Path, cells: dict[str, Cell], patches: set[str]
             ) -> dict[Path, str]:
     """The page as HTML and as markdown, and JUnit XML, of what is in build/."""
-    name = "linux" if os.environ.get("LINUX") else os.environ.get("BASE") or DEFAULT_BASE
-    suffix = suffix_of(name)
-    base = " ".join(git(build, "log", "-1", "--format=%s", f"refs/tags/base/{name}"))
+    base_name = "linux" if os.environ.get("LINUX") else os.environ.get("BASE") or DEFAULT_BASE
+    suffix = suffix_of(base_name)
+    base = " ".join(git(build, "log", "-1", "--format=%s", f"refs/tags/base/{base_name}"))
     tip = git(build, "log", "-1", "--format=%T %h (%s)", f"refs/composed/stack/series{suffix}")
     tree, _, title = " ".join(tip).partition(" ")
     page = Page(load(build / f"records{suffix}"), cells, docs,
                 {Record("", "", inputs={"base": base}).version(): tree}, patches,
-                f"{build}/cells/{{}}{suffix}/job.log")
+                build, suffix)
     blocks = [words(f"Made {time.strftime('%F %H:%M', time.gmtime())} UTC from build/records"
                     f"{suffix}; base {base or 'unknown'}, tip {title or 'unknown'}.")]
     for title, section, _, _ in SECTIONS:
@@ -525,6 +526,12 @@ def merge(build: Path, kept: list[Record], patches: set[str]) -> list[Record]:
             or f"refs/composed/{r.name.split('/')[0]}/series{suffix_of(r.version())}" not in refs]
 
 
+def write(files: dict[Path, str]) -> None:
+    for path, text in files.items():
+        put_file(path, text)
+        print(path)
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build")
@@ -541,12 +548,9 @@ def main(argv: list[str]) -> int:
                 raise ValueError(f"{whole}: is not what {lines} gives: run make report")
             return 0
         patches = set(git(build, "log", "--glob=refs/composed", "--format=%T"))
-        files = page_of(build, docs, cells, patches)
+        write(page_of(build, docs, cells, patches))
         if kept := merge(build, kept, patches):
-            files |= {lines: as_lines(kept), whole: results(kept, cells, docs)}
-        for path, text in files.items():
-            put_file(path, text)
-            print(path)
+            write({lines: as_lines(kept), whole: results(kept, cells, docs)})
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
