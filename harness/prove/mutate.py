@@ -179,7 +179,8 @@ def said(folder: Path) -> str:
     for text in (console, port):
         if bad := re.search(r"^(?:\[[ \d.]+\])? *not ok \d+ (\S+)", text, re.M):
             case = re.escape(bad[1].rpartition(".")[2])
-            why = re.search(rf"# {case}: (?:EXPECTATION|ASSERTION) FAILED at \S+(?:\n(?!.*(?:# |ok \d)).*)*"
+            why = re.search(rf"# {case}: (?:EXPECTATION|ASSERTION) FAILED at \S+"
+                            r"(?:\n(?!.*(?:# |ok \d)).*)*"
                             rf"|:{case}:Expected .*|# {case}: (?!.*(?:pass|rounds)).*", text)
             return f"test {bad[1]}: " + (re.sub(r"\n\[[ 0-9.]+\]", " ", why[0]) if why else "-")
     if bad := re.search(r"^guest: (?:exit (\S+) (?!0$|4$)|timeout (\S+))", port, re.M):
