@@ -87,6 +87,10 @@ class Generator(unittest.TestCase):
             "- spin_unlock(pml); + do { } while (0);"})
         self.assertEqual(len(self.changes("move")), 2)
 
+    def test_an_if_keeps_the_unlock_that_is_all_it_has(self) -> None:
+        guarded = TOY.replace("\tspin_unlock(pml);", "\tif (pml)\n\t\tspin_unlock(pml);")
+        self.assertFalse([name for name in self.make(guarded) if "-move-" in name])
+
     def test_a_name_stays_when_the_rest_changes(self) -> None:
         longer = TOY.replace("\tint i,", "\tint j = 3, k;\n\tint i,")
         self.assertEqual(set(self.make()) - set(self.make(longer)), set())

@@ -120,6 +120,8 @@ def edits(source: Source, span: Span) -> Iterator[tuple[str, list[Edit]]]:
     # Of those that end alike the first has the others in it: a loop, not its body.
     whole = {b: (a, b) for a, b in reversed(statements)}.values()
     for unlock in (s for s in simple if "unlock" in code[slice(*s)]):
+        if code[:unlock[0]].rstrip()[-1] not in ";{}:":     # all that an if or a loop has
+            continue
         for near in whole:
             first, second = sorted((unlock, near))
             if first[1] <= second[0] and not code[first[1]:second[0]].strip():
