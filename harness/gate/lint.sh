@@ -114,9 +114,9 @@ quilt_push()
 		[ ${#files[@]} -eq 0 ] ||
 			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
 		# What the series adds is stored beside patches/, see the lines of its series file.
-		sed -n 's/.* # + //p' "$PATCHES/$(series_folder "$name")/series" | tr ' ' '\n' |
+		sed -n 's/.* # + //p' "$PATCHES/$name$FOLDER/series" | tr ' ' '\n' |
 			(cd "$ROOT" && xargs -r cp --parents -t "$OUT/quilt")
-		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$(series_folder "$name") \
+		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$name$FOLDER \
 			quilt --quiltrc - push -a) >"$log" 2>&1 ||
 			tail -n 2 "$log"
 	done

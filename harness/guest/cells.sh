@@ -57,9 +57,9 @@ cell_folders()
 	[ -z "${TREE:-}" ] || TREE=$(realpath -m "$TREE")
 	[ -z "${KOUT:-}" ] || KOUT=$(realpath -m "$KOUT")
 	CELL_SRC=${TREE:-$TREE_DIR}
-	CELL_KOUT=${KOUT:-$BUILD/kernel/$CELL_build$(tree_suffix)}
+	CELL_KOUT=${KOUT:-$BUILD/kernel/$CELL_build$SUFFIX}
 	CELL_OUT=${KOUT:+$KOUT.cell}
-	CELL_OUT=${CELL_OUT:-$BUILD/cells/$CELL_cell$(tree_suffix)}
+	CELL_OUT=${CELL_OUT:-$BUILD/cells/$CELL_cell$SUFFIX}
 	on PARTIAL || return 0
 	CELL_suites='' CELL_user=''
 	for name in ${lists[0]}; do

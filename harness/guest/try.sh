@@ -19,7 +19,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/prove/pair.sh"
 
-OUT=$BUILD/try$(tree_suffix)
+OUT=$BUILD/try$SUFFIX
 read -ra CELLS <<<"${CELLS:-x86_64}"
 export AS=try TIMEOUT=${TIMEOUT:-60} PROGRAM=
 TAIL=12
@@ -60,7 +60,7 @@ compile()
 {
 	local i uapi
 
-	uapi=$BUILD/uapi/$CELL_arch$(tree_suffix)
+	uapi=$BUILD/uapi/$CELL_arch$SUFFIX
 	mkdir -p "$uapi" "${NAMES[@]/#/$OUT/}"
 	LOG=$OUT/compile.log
 	: >"$LOG"

@@ -16,7 +16,7 @@
 #
 # Reads TREE_ID, the content of the stack, where it is known; RUN, the run of matrix.sh.
 
-RECORDS=${RECORDS:-$BUILD/records$(tree_suffix)}
+RECORDS=${RECORDS:-$BUILD/records$SUFFIX}
 TREE_ID=${TREE_ID:-}
 INPUT_FILES=()
 INPUT_KEY=

@@ -7,53 +7,49 @@ PATCHES=$ROOT/patches
 BASE_GIT=$BUILD/base.git
 DEFAULT_BASE=7.3
 
-[[ $ROOT != *[[:space:]:]* ]] ||
-	die "the kernel cannot be built in $ROOT: move the repository to a path without spaces and colons"
-[ -z "${LINUX:-}" ] || [ -z "${BASE:-}" ] ||
-	die "LINUX=$LINUX and BASE=$BASE: the stack goes on one of them, give only one"
-[ -n "${LINUX:-}" ] || BASE=${BASE:-$DEFAULT_BASE}
-export BASE=${BASE:-}
-
-# Backports: with patches/SERIES/6.12 there, BASE=6.12 has only series with such a folder,
-# and none of the tests that the rest brings.
-BACKPORTS=
-if [ -n "$BASE" ] && compgen -G "$PATCHES/*/$BASE" >/dev/null; then
-	BACKPORTS=$BASE
-	export PARTIAL=${PARTIAL-1}
-fi
-
-# A tree in build/ that lost its .git must not be taken for this repository.
-export GIT_CEILING_DIRECTORIES=$BUILD${GIT_CEILING_DIRECTORIES:+:$GIT_CEILING_DIRECTORIES}
-
 # owner PATH: the advice when PATH is another user's.
 owner()
 {
-	echo "$1 belongs to $(stat -c %U "$1"), and you are $(id -un): run as $(stat -c %U "$1"), or make it yours (sudo chown -R $(id -un) $BUILD)"
+	local who
+
+	who=$(stat -c %U "$1")
+	echo "$1 belongs to $who, and you are $(id -un): run as $who," \
+		"or make it yours (sudo chown -R $(id -un) $BUILD)"
 }
 
+[[ $ROOT != *[[:space:]:]* ]] || die "the kernel cannot be built in $ROOT:" \
+	"move the repository to a path without spaces and colons"
 FOREIGN=$(find "$BUILD" -maxdepth 1 ! -type l ! -writable -print -quit 2>/dev/null) || true
 [ -z "$FOREIGN" ] || die "cannot write there: $(owner "$FOREIGN")"
+# A tree in build/ that lost its .git must not be taken for this repository.
+export GIT_CEILING_DIRECTORIES=$BUILD${GIT_CEILING_DIRECTORIES:+:$GIT_CEILING_DIRECTORIES}
 
-# What they select: 7.3, 7.2, linux (the user's own).
-BASE_NAME=${BASE:-linux}
-
-# tree_suffix: nothing for the default base, else -7.2, -linux: at the end of the names
-# of what is made from another base.
-tree_suffix()
-{
-	[ "$BASE_NAME" = "$DEFAULT_BASE" ] || echo "-$BASE_NAME"
-}
+if [ -n "${LINUX:-}" ]; then
+	[ -z "${BASE:-}" ] ||
+		die "LINUX=$LINUX and BASE=$BASE: the stack goes on one of them, give only one"
+	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
+	LINUX=$(cd "$LINUX" && pwd -P)
+else
+	BASE=${BASE:-$DEFAULT_BASE}
+fi
+export LINUX BASE=${BASE:-}
+# What is selected: 7.3, 7.2, linux (the user's own); SUFFIX is at the end of the names of what
+# is made from another base than the default one.
+BASE_NAME=${BASE:-linux} SUFFIX=
+[ "$BASE_NAME" = "$DEFAULT_BASE" ] || SUFFIX=-$BASE_NAME
 
 # Where tree.sh puts the tree, which TREE overrides for those that only read one; its branch
 # in base.git.
-TREE_DIR=$BUILD/tree$(tree_suffix)
-TREE_BRANCH=series$(tree_suffix)
+TREE_DIR=$BUILD/tree$SUFFIX
+TREE_BRANCH=series$SUFFIX
 
-# series_folder NAME: where its patches for BASE are, below patches/.
-series_folder()
-{
-	echo "$1${BACKPORTS:+/$BACKPORTS}"
-}
+# Backports: with patches/SERIES/6.12 there, BASE=6.12 has only series with such a FOLDER, and
+# none of the tests that the rest brings.
+BACKPORTS='' FOLDER=
+if [ -n "$BASE" ] && compgen -G "$PATCHES/*/$BASE" >/dev/null; then
+	BACKPORTS=$BASE FOLDER=/$BASE
+	export PARTIAL=${PARTIAL-1}
+fi
 
 # read_stack: patches/stack becomes STACK (names in order) and, by name, NEEDS and LIST.
 read_stack()
@@ -88,7 +84,7 @@ with_needs()
 
 	[ -n "${LIST[$1]:-}" ] || die "SERIES=$1: not in patches/stack, which has ${STACK[*]}"
 	[[ " ${STACK[*]} " == *" $1 "* ]] ||
-		die "SERIES=$1: no patches/$(series_folder "$1"), so it is not for BASE=$BASE: give one of ${STACK[*]}"
+		die "SERIES=$1: no patches/$1$FOLDER, not for BASE=$BASE: give one of ${STACK[*]}"
 	for ((i = ${#STACK[@]} - 1; i >= 0; i--)); do
 		name=${STACK[i]}
 		[[ $all != *" $name "* ]] || all+="${NEEDS[$name]} "
@@ -125,13 +121,6 @@ linux_git()
 	GIT_OPTIONAL_LOCKS=0 git -C "$LINUX" -c safe.directory='*' "$@"
 }
 
-# find_linux: LINUX becomes a whole path.
-find_linux()
-{
-	[ -d "$LINUX" ] || die "LINUX=$LINUX: no such directory"
-	LINUX=$(cd "$LINUX" && pwd -P)
-}
-
 # need_tree: the tree is one that git can tell about, or why not.
 need_tree()
 {
@@ -140,13 +129,27 @@ need_tree()
 	[ -e "$dir" ] || die "$dir is not there: make tree composes it"
 	why=$(tgit rev-parse --verify HEAD 2>&1 >/dev/null) && return
 	[[ $why != *'dubious ownership'* ]] || die "git refuses it: $(owner "$dir")"
-	die "$dir is no git tree: git --git-dir=$BASE_GIT worktree repair $dir may help; else move it away, there may be work in it"
+	die "$dir is no git tree: git --git-dir=$BASE_GIT worktree repair $dir may help;" \
+		"else move it away, there may be work in it"
 }
 
 # rebasing: the tree is in the middle of a rebase, which keeps some work in files.
 rebasing()
 {
-	[ -n "$(find "$(tgit rev-parse --absolute-git-dir)" -maxdepth 1 -name 'rebase-*' -print -quit)" ]
+	compgen -G "$(tgit rev-parse --absolute-git-dir)/rebase-*" >/dev/null
+}
+
+# left_at: the commit that tree.sh or refresh.sh left the tree at.
+left_at()
+{
+	bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH"
+}
+
+# checked_out TIP SUMS: the tree is at TIP, which was composed from what SUMS names.
+checked_out()
+{
+	bgit update-ref "refs/sums/$TREE_BRANCH" "$2"
+	bgit update-ref "refs/checkedout/$TREE_BRANCH" "$1"
 }
 
 # tree_work [TIP]: what the tree has that patches/ do not; nothing when there is none.
@@ -158,29 +161,21 @@ tree_work()
 	head=$(tgit rev-parse HEAD)
 	status=$(tgit status --porcelain) ||
 		die "git cannot tell what was changed in ${TREE:-$TREE_DIR}"
-	if [ "$head" != "$(bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH")" ] &&
-	   [ "$head" != "${1:-}" ]; then
+	if [ "$head" != "$(left_at)" ] && [ "$head" != "${1:-}" ]; then
 		echo "has commits that patches/ does not have"
 	elif [ -n "$status" ]; then
 		echo "has uncommitted changes"
 	fi
 }
 
-# composed [SERIES]: sets BASE_REV, START_REV and TIP_REV: the base, where the series
-# begins, its tip. Without SERIES, the whole stack, as it is in the tree.
+# composed SERIES: sets BASE_REV, START_REV and TIP_REV: the base, where the series
+# begins, its tip. When SERIES is empty, the whole stack, as it is in the tree.
 composed()
 {
 	local revs
 
-	revs=$(SERIES=${1:-} "$HARNESS/source/compose.sh") || exit 1
+	revs=$(SERIES=$1 "$HARNESS/source/compose.sh") || exit 1
 	read -r BASE_REV START_REV TIP_REV <<<"$revs"
-}
-
-# checked_out TIP SUMS: the tree is at TIP, which was composed from what SUMS names.
-checked_out()
-{
-	bgit update-ref "refs/sums/$TREE_BRANCH" "$2"
-	bgit update-ref "refs/checkedout/$TREE_BRANCH" "$1"
 }
 
 # sums_of TIP: those of the whole stack that compose.sh made TIP from.
@@ -193,8 +188,9 @@ sums_of()
 	echo "$sums"
 }
 
-# the_tree work|head|patches: says which tree the command is about, and sets TREE_REV:
-# the tree as it is, with what is not committed; its last commit; what patches/ give.
+# the_tree work|head|patches: says which tree the command is about, and sets TREE_REV: the tree
+# as it is, with what is not committed; its last commit (TREE_ID is the content of that); what
+# patches/ give.
 the_tree()
 {
 	local dir=${TREE:-$TREE_DIR} text edits
@@ -203,15 +199,21 @@ the_tree()
 		composed ""
 		TREE_REV=$TIP_REV
 		edits=$([ ! -d "$dir" ] || tree_work "$TIP_REV")
-		text="what patches/ give on $(bgit log -1 --format=%s "$BASE_REV")${edits:+ ($dir $edits, left out)}"
+		text="what patches/ give on $(bgit log -1 --format=%s "$BASE_REV")"
+		text+=${edits:+ ($dir $edits, left out)}
 	else
 		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" -q >/dev/null || exit 1
 		need_tree
 		TREE_REV=$(tgit rev-parse HEAD)
 		edits=$(tgit status --porcelain | sed 's/^...//' | xargs)
-		text="$dir at $(tgit log -1 --format='%h (%s)')${edits:+, with the uncommitted $edits}"
-		[ "$1" != head ] || text=${text/, with the/, without the}
-		[ "$1" = head ] || [ -z "$edits" ] || TREE_REV=$(variant "$TREE_REV" work_tree "$dir")
+		text="$dir at $(tgit log -1 --format='%h (%s)')"
+		if [ "$1" = head ]; then
+			text+=${edits:+, without the uncommitted $edits}
+			TREE_ID=$(tgit rev-parse 'HEAD^{tree}')
+		elif [ -n "$edits" ]; then
+			text+=", with the uncommitted $edits"
+			TREE_REV=$(variant "$TREE_REV" work_tree "$dir")
+		fi
 	fi
 	note "tree: $text"
 }
@@ -221,23 +223,6 @@ work_tree()
 {
 	cp "$(pgit -C "$1" rev-parse --absolute-git-dir)/index" "$GIT_INDEX_FILE"
 	pgit -C "$1" add -A
-}
-
-# full: is the disk?
-full()
-{
-	[ "$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')" -lt 20 ]
-}
-
-# reason LOG: why something failed: the disk, or the last line of its log that tells.
-reason()
-{
-	if full; then
-		echo "the disk of $BUILD is full, make room and run again"
-	else
-		grep -aiE 'error|fatal|E:|no space|cannot|failed|denied' "$1" | tail -n 1 |
-			sed -E 's/^(E|fatal|error): *//' | cut -c-300 | grep . || echo "see $1"
-	fi
 }
 
 # walk_tree REV [DIR]: a work tree for walking over commits, put on REV with only the files

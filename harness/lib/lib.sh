@@ -18,8 +18,7 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_PREFIX
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8
 
-# On a terminal, one line is rewritten for progress; whatever is printed next
-# starts by clearing it. Elsewhere this is empty and lines are plain.
+# On a terminal, one line is rewritten for progress, and whatever comes next clears it.
 CLEAR=$([ ! -t 2 ] || printf '\r\033[K')
 
 elapsed()
@@ -29,16 +28,14 @@ elapsed()
 	printf '%2d:%02d' $((s / 60)) $((s % 60))
 }
 
-# say PHASE MSG: progress. MSG may start with DONE/TOTAL.
+# say PHASE MSG: progress, on a terminal without a line break where it ends.
 say()
 {
-	local line cols
+	local line
 
 	line="[$(elapsed)] $1: ${*:2}"
 	if [ -n "$CLEAR" ]; then
-		cols=$(stty size <&2 2>/dev/null | cut -d' ' -f2) || cols=
-		[ "${cols:-0}" -gt 1 ] || cols=80
-		printf '%s%s' "$CLEAR" "${line:0:cols-1}" >&2
+		printf '%s\033[?7l%s\033[?7h' "$CLEAR" "$line" >&2
 	else
 		printf '%s\n' "$line" >&2
 	fi
@@ -55,6 +52,12 @@ die()
 {
 	note "error: $*"
 	exit 1
+}
+
+# no_arguments "$@": for scripts that take knobs only.
+no_arguments()
+{
+	[ $# = 0 ] || die "${0##*/} takes no arguments: make help has its knobs"
 }
 
 # on NAME: is the knob NAME switched on?
@@ -114,13 +117,12 @@ scratch()
 # Without CMD it is stdin: for what cannot fail halfway, as a pipe does not tell.
 put()
 {
-	local file=$1 status=0
+	local file=$1 status
 
 	shift
 	[ $# -gt 0 ] || set -- cat
 	"$@" >"$file.new"
-	# Reached with a failure where errexit does not count.
-	status=$?
+	status=$?	# other than 0 where errexit does not count
 	[ "$status" = 0 ] || return "$status"
 	mv -f "$file.new" "$file"
 }
@@ -136,14 +138,34 @@ pack()
 	put "$2" archive "$1"
 }
 
+# free_space: MiB on the disk of build/.
+free_space()
+{
+	df -Pm "$BUILD" | awk 'NR == 2 { print $4 }'
+}
+
 # need_space MIB WHAT: fail early rather than with a full disk.
 need_space()
 {
-	local free
+	[ "$(free_space)" -ge "$1" ] ||
+		die "$2 needs $1 MiB in $BUILD, $(free_space) MiB are free: make room and run again"
+}
 
-	free=$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')
-	[ "$free" -ge "$1" ] ||
-		die "$2 needs $1 MiB in $BUILD, $free MiB are free: make room and run again"
+# reason LOG: why something failed: the disk, or the last line of its log that tells.
+reason()
+{
+	if [ "$(free_space)" -lt 20 ]; then
+		echo "the disk of $BUILD is full, make room and run again"
+	else
+		grep -aiE 'error|fatal|E:|no space|cannot|failed|denied' "$1" | tail -n 1 |
+			sed -E 's/^(E|fatal|error): *//' | cut -c-300 | grep . || echo "see $1"
+	fi
+}
+
+# failure LOG: the line that says why a cell failed.
+failure()
+{
+	grep -m1 -e ^FAIL -e ^error: "$1" || tail -n1 "$1"
 }
 
 # need TOOL PACKAGE: instead of "command not found".

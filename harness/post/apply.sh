@@ -20,7 +20,6 @@ check_input()
 	read_stack
 	[ "$SERIES" = all ] || with_needs "$SERIES" >/dev/null
 	[ -n "${LINUX:-}" ] || die "say where: LINUX=DIR, a git tree of Linux"
-	find_linux
 	[ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ] ||
 		die "LINUX=$LINUX: not the top of a git tree (for a plain directory use quilt with patches/SERIES)"
 	linux_git check-ref-format --branch "$BRANCH" >/dev/null 2>&1 ||

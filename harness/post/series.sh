@@ -38,7 +38,7 @@ check_input()
 	[[ $IDENT_EMAIL == *@* ]] || die "user.email '$IDENT_EMAIL' is no address"
 	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
 	need_tree
-	composed
+	composed ""
 	[ "$(tgit rev-parse HEAD)$(tgit status --porcelain -uno)" = "$TIP_REV" ] ||
 		die "$TREE has work that patches/ does not have: make refresh first"
 }
@@ -49,7 +49,7 @@ describe()
 {
 	local cover
 
-	cover=patches/$(series_folder "$1")/0000-cover-letter.txt
+	cover=patches/$1$FOLDER/0000-cover-letter.txt
 	[ -s "$ROOT/$cover" ] || die "$cover is missing: subject, blank line, body"
 	awk 'NR == 1 && !NF || NR == 2 && NF { exit 1 }' "$ROOT/$cover" ||
 		die "$cover: must be a subject, a blank line, the body"
@@ -70,7 +70,7 @@ format()
 	on NOSIGN || args+=(-s)
 	# git looks only into the commits for what the cover letter is encoded in.
 	bgit log --format=%B "$START_REV..$TIP_REV" | LC_ALL=C grep -q '[^ -~	]' ||
-		! LC_ALL=C grep -q '[^ -~	]' "$PATCHES/$(series_folder "$1")/0000-cover-letter.txt" ||
+		! LC_ALL=C grep -q '[^ -~	]' "$PATCHES/$1$FOLDER/0000-cover-letter.txt" ||
 		args+=(--add-header='Content-Type: text/plain; charset=UTF-8')
 	GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \
 	bgit format-patch -q "${args[@]}" "$START_REV..post/$1"

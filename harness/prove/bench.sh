@@ -16,7 +16,7 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 
-SIDES=$BUILD/bench$(tree_suffix)
+SIDES=$BUILD/bench$SUFFIX
 . "$HARNESS/prove/pair.sh"
 
 read -ra CELLS <<<"${CELLS:-x86_64 i386-pae arm64 arm64-64k arm-lpae-highpte arm-highpte

@@ -20,7 +20,7 @@
 . "$HARNESS/judge/record.sh"
 
 BOOT=${BOOT:-x86_64 arm-lpae-highpte}
-OUT=$BUILD/bisect$(tree_suffix)
+OUT=$BUILD/bisect$SUFFIX
 COUNT=0 BAD=0
 
 # Cells that share a build are one and the same here, the first of them.

@@ -31,7 +31,7 @@
 # shellcheck disable=SC2154,SC2034 # load_cell sets CELL_*, record.sh reads TREE_ID
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
-SIDES=$BUILD/mutants$(tree_suffix)
+SIDES=$BUILD/mutants$SUFFIX
 . "$HARNESS/prove/pair.sh"
 
 MUTANTS_DIR=$HARNESS/prove/mutants
@@ -135,7 +135,7 @@ in_windows()
 {
 	local said to=SAID
 
-	said=$BUILD/windows$(tree_suffix)/$2/mutant/said
+	said=$BUILD/windows$SUFFIX/$2/mutant/said
 	rm -f "$said"
 	env -u TREE -u KOUT -u AS MUTANT="$MUTANTS_DIR/$1.patch" TESTS="$2" \
 		"$WINDOWS.sh" >"$OUT/$1/verdict.log" 2>&1 || to=STATE

@@ -16,7 +16,7 @@
 . "$HARNESS/guest/root.sh"
 . "$HARNESS/judge/record.sh"
 
-SIDES=${SIDES:-$BUILD/sides$(tree_suffix)}
+SIDES=${SIDES:-$BUILD/sides$SUFFIX}
 
 make_sides()
 {
@@ -25,7 +25,7 @@ make_sides()
 	shift $(($# > 0))
 	[ $# -gt 0 ] || set -- base series
 	mkdir -p "$SIDES"
-	composed
+	composed ""
 	for name; do
 		rev=$TREE_REV
 		[ "$name" != base ] || rev=$BASE_REV

@@ -14,7 +14,7 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 
-SIDES=$BUILD/regress$(tree_suffix)
+SIDES=$BUILD/regress$SUFFIX
 . "$HARNESS/prove/pair.sh"
 
 LIST=$HARNESS/prove/regress.tsv

@@ -17,7 +17,7 @@
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
-SIDES=$BUILD/windows$(tree_suffix)
+SIDES=$BUILD/windows$SUFFIX
 . "$HARNESS/prove/pair.sh"
 
 WINDOWS=$HARNESS/prove/windows

@@ -73,7 +73,7 @@ find_tree()
 	if [ -n "${HOSTS:-}" ]; then
 		"$HARNESS/gate/deps.sh" --matrix
 		HOSTS=$(realpath "$HOSTS")
-		composed
+		composed ""
 		TREE_ID=$(bgit rev-parse "$TIP_REV^{tree}")
 		[ ! -d "$CELL_SRC" ] || [ "$(tree_id)" = "$TREE_ID" ] ||
 			note "note: the work in $CELL_SRC is not in patches/, the hosts do not get it"

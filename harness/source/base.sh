@@ -1,15 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Get the kernel source that the stack goes on, as one commit in build/base.git.
+# base.sh: the kernel source that the stack goes on, as one commit in build/base.git.
 #
-# in:   BASE=7.3 (default), 7.2, …  Debian's linux-source package of that version, through
-#                      apt, which checks its signature; tag base/7.3
-#       LINUX=DIR      the user's own tree instead: the HEAD of a git tree, or a copy of a
-#                      directory; DIR is only read; tag base/linux
-#       BASE_FILE=FILE a linux-source .deb or a kernel tarball on disk, not the network
-#       SUITE=NAME     the Debian suite that has the package (trixie for 6.12, else
-#                      trixie-backports)
-# out:  the commit id on stdout
+# in:   BASE, LINUX (the HEAD of a git tree, or a copy of a directory), BASE_FILE, SUITE: see
+#       make help
+# out:  the tag base/7.3, base/linux …; the commit id on stdout
 # exit: 0, or 1 with one line on stderr
 #
 # A base that is there is not fetched again, whatever newer version Debian has: remove
@@ -39,17 +34,8 @@ make_repo()
 	mv "$BASE_GIT.new" "$BASE_GIT"
 }
 
-# fail WHAT: the reason goes into the same line; tar2git.py's before that of git.
-fail()
-{
-	local why
-
-	why=$(sed -n 's/^tar2git: //p' "$LOG" 2>/dev/null | head -n 1)
-	die "$1: ${why:-$(reason "$LOG")}"
-}
-
-# import WHAT ORIGIN VERSION COMMAND...: the tar that the command prints, into a temporary ref,
-# which becomes the base once the whole pipe is known to have succeeded.
+# import WHAT ORIGIN VERSION COMMAND...: the tar that the command prints becomes the base, once
+# the whole pipe is known to have succeeded.
 import()
 {
 	need_space 2500 "importing the kernel source"
@@ -59,7 +45,10 @@ import()
 	bgit update-ref -d refs/import/new
 	{ "${@:4}" | python3 "$HARNESS/source/tar2git.py" refs/import/new "$2" "$3" |
 		bgit -c fastimport.unpackLimit=0 fast-import --quiet --force --depth=0 >/dev/null
-	} 2>"$LOG" && publish
+	} 2>"$LOG" ||
+		die "cannot import $1: $(sed -n 's/^tar2git: //p' "$LOG" | grep -m1 . ||
+			reason "$LOG") (if it is a file that is damaged, remove it)"
+	publish
 }
 
 publish()
@@ -70,37 +59,32 @@ publish()
 
 newest_deb()
 {
-	mkdir -p "$BUILD/apt"
-	find "$BUILD/apt" -maxdepth 1 -name "$1_*.deb" | sort -V | tail -n 1
+	find "$BUILD/apt" -maxdepth 1 -name "linux-source-${BASE}_*.deb" | sort -V | tail -n 1
 }
 
-# Sets DEB to the package's file, fetched and verified by apt.
+# Sets BASE_FILE to the package's file, fetched and verified by apt.
 download()
 {
-	local known package=linux-source-$BASE
+	local known package=linux-source-$BASE apt=$BUILD/apt suite=trixie-backports
 
+	mkdir -p "$apt"
 	# An earlier run got it, and the import was cut short.
-	DEB=$(newest_deb "$package")
-	[ -z "$DEB" ] || return 0
-	[ "$BASE" != 6.12 ] || SUITE=${SUITE:-trixie}
-	APT=$BUILD/apt SUITE=${SUITE:-trixie-backports}
-	own_apt "$APT" "$SUITE"
-	mkdir -p "$APT/get"
-	say base "reading the package list of $SUITE"
-	apt-get "${APT_OPTIONS[@]}" update --error-on=any >"$LOG" 2>&1 </dev/null ||
-		fail "cannot read Debian's package list of $SUITE (no network?)"
+	BASE_FILE=$(newest_deb)
+	[ -z "$BASE_FILE" ] || return 0
+	[ "$BASE" != 6.12 ] || suite=trixie
+	suite=${SUITE:-$suite}
+	say base "reading the package list of $suite"
+	own_apt "$apt" "$suite"
 	known=$(apt-cache "${APT_OPTIONS[@]}" search --names-only \
-		'^linux-source-[0-9.]+$' 2>>"$LOG" |
+		'^linux-source-[0-9.]+$' 2>>"$apt/log" |
 		sed 's/^linux-source-\([0-9.]*\) .*/\1/' | sort -V | xargs)
 	[[ " $known " = *" $BASE "* ]] ||
-		die "Debian's $SUITE has no linux-source-$BASE: BASE can be ${known:-nothing there}"
+		die "Debian's $suite has no $package: BASE can be ${known:-nothing there}"
 	need_space 400 "downloading $package"
 	say base "downloading $package (about 160 MiB)"
-	# Here apt itself takes up a file that was cut short.
-	(cd "$APT/get" && apt-get "${APT_OPTIONS[@]}" download "$package") \
-		>>"$LOG" 2>&1 </dev/null || fail "cannot download $package"
-	mv "$APT/get/$package"_*.deb "$BUILD/apt/" || die "apt downloaded no $package"
-	DEB=$(newest_deb "$package")
+	own_download "$apt" "$package"
+	mv "$apt/get/$package"_*.deb "$apt/"
+	BASE_FILE=$(newest_deb)
 }
 
 # unpack FILE: the tar in it, plain; that of a package is inside.
@@ -122,11 +106,10 @@ import_file()
 
 	if [[ $1 = *.deb ]]; then
 		version=$(dpkg-deb -f "$1" Version 2>"$LOG") ||
-			fail "$1 is not a Debian package, remove it and run again"
+			die "$1 is not a Debian package, remove it and run again: $(reason "$LOG")"
 		origin="Debian linux-source-$BASE $version"
 	fi
-	import "$origin" "$origin" "$BASE" unpack "$1" ||
-		fail "cannot import $1 (remove it if it is damaged)"
+	import "$1" "$origin" "$BASE" unpack "$1"
 }
 
 fetch_linux_git()
@@ -146,7 +129,7 @@ fetch_linux_git()
 	bgit fetch -q --depth=1 --no-tags \
 		--upload-pack="env GIT_NO_LAZY_FETCH=0 git -c safe.directory=* upload-pack" \
 		"$LINUX" "+HEAD:refs/import/new" >"$LOG" 2>&1 ||
-		fail "cannot fetch from LINUX=$LINUX"
+		die "cannot fetch from LINUX=$LINUX: $(reason "$LOG")"
 	publish
 }
 
@@ -161,15 +144,12 @@ import_linux_dir()
 	# Names, sizes and times: a directory has no commit id.
 	origin="copy $(find "$LINUX" -name .git -prune -o ! -type d -printf '%P %s %T@\n' |
 		sort | sha256sum | cut -c-16)"
-	[ "$(bgit log -1 --format=%s "$TAG" 2>/dev/null | sed 's/.*(\(.*\))/\1/')" != "$origin" ] ||
-		return 0
-	import "a copy of $LINUX" "$origin" "" tar -C "$LINUX" --exclude=./.git -cf - . ||
-		fail "cannot copy LINUX=$LINUX"
+	[[ "$(bgit log -1 --format=%s "$TAG" 2>/dev/null)" != *"($origin)"* ]] || return 0
+	import "a copy of $LINUX" "$origin" "" tar -C "$LINUX" --exclude=./.git -cf - .
 }
 
 get_linux()
 {
-	find_linux
 	[[ $LINUX/ != "$BUILD"/* ]] ||
 		die "LINUX=$LINUX: is a tree of this build directory, give another"
 	if [ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ]; then
@@ -179,29 +159,22 @@ get_linux()
 	fi
 }
 
-main()
-{
-	local version
-
-	[ $# -eq 0 ] || die "base.sh takes no arguments, but BASE=VERSION or LINUX=DIR"
-	[ -n "${LINUX:-}" ] || [[ $BASE =~ ^[0-9]+\.[0-9]+$ ]] ||
-		die "BASE=$BASE: give a version such as $DEFAULT_BASE"
-	need git git
-	version=$(git version | cut -d' ' -f3)
-	printf '%s\n' "$GIT_NEEDED" "$version" | sort -V -C ||
-		die "git $version is too old: $GIT_NEEDED is the first that can do all of this"
-	need python3 python3
-	need xz xz-utils
-	[ -z "${BASE_FILE:-}" ] || [ -f "$BASE_FILE" ] || die "BASE_FILE=$BASE_FILE: no such file"
-	lock base
-	make_repo
-	if [ -n "${LINUX:-}" ]; then
-		get_linux
-	elif ! base_rev >/dev/null; then
-		[ -n "${BASE_FILE:-}" ] || download
-		import_file "${BASE_FILE:-$DEB}"
-	fi
-	base_rev
-}
-
-main "$@"
+no_arguments "$@"
+[ -n "${LINUX:-}" ] || [[ $BASE =~ ^[0-9]+\.[0-9]+$ ]] ||
+	die "BASE=$BASE: give a version such as $DEFAULT_BASE"
+need git git
+version=$(git version | cut -d' ' -f3)
+printf '%s\n' "$GIT_NEEDED" "$version" | sort -V -C ||
+	die "git $version is too old: $GIT_NEEDED is the first that can do all of this"
+need python3 python3
+need xz xz-utils
+[ -z "${BASE_FILE:-}" ] || [ -f "$BASE_FILE" ] || die "BASE_FILE=$BASE_FILE: no such file"
+lock base
+make_repo
+if [ -n "${LINUX:-}" ]; then
+	get_linux
+elif ! base_rev >/dev/null; then
+	[ -n "${BASE_FILE:-}" ] || download
+	import_file "$BASE_FILE"
+fi
+base_rev

@@ -1,14 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Put the stack, or one series of it, on the base: one commit a patch, in build/base.git.
+# compose.sh [SERIES]: the stack, or one series of it, on the base, one commit a patch.
 #
-# usage: harness/source/compose.sh [SERIES]
-# in:   patches/, the added files, the base that BASE or LINUX selects; SERIES=NAME
-#       composes that series and what it needs, SERIES=all the whole stack, as they are
-#       mailed; without it, the messages have a last line "Series: NAME", for build/tree;
-#       for BASE=6.12, patches/SERIES/6.12 instead, if any series has such a folder
-# out:  "BASE START TIP", three commit ids; the series begins at START. Dates are fixed: the
-#       same input gives the same commits. When nothing changed, a stamp has the answer
+# in:   patches/, the added files, the base; SERIES=NAME: that series and what it needs;
+#       SERIES=all: the whole stack as it is mailed; without it, each message has a last line
+#       "Series: NAME", for build/tree
+# out:  "BASE START TIP", three commit ids of build/base.git: the series begins at START. The
+#       same input gives the same commits; when nothing changed, a stamp has the answer
 # exit: 0, or 1 with one line that names the patch, file and hunk
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -19,30 +17,32 @@ PATCHES=$SOURCE/patches
 SERIES=${1:-${SERIES:-}}
 STAMP=$BUILD/compose-$BASE_NAME${SERIES:+-$SERIES}.stamp
 REF=refs/composed/${SERIES:-stack}/$TREE_BRANCH
+WORK=$BUILD/compose.tmp
+# By number of the patch: FOLDER/FILE, and the files that it adds, one a line; all of those.
+PATCH=() ADDED=() FILES=()
+declare -A FIRST=()	# the number of the first patch of a series
 
-# parse_series NAME: adds to PATCH[i] (FOLDER/FILE) and ADDED[i] (one path a line).
+# parse_series NAME: adds what its series file lists.
 parse_series()
 {
-	local line number=0 where folder series file
+	local line number=0 where folder=$1$FOLDER file
 
-	folder=$(series_folder "$1")
-	series=patches/$folder/series
-	[ -f "$SOURCE/$series" ] ||
-		die "$series: no such file (make refresh writes it from the commits with 'Series: $1')"
+	[ -f "$PATCHES/$folder/series" ] || die "patches/$folder/series: no such file" \
+		"(make refresh writes it from the commits with 'Series: $1')"
 	FIRST[$1]=${#PATCH[@]}
 	while IFS= read -r line || [ -n "$line" ]; do
 		number=$((number + 1))
-		where=$series:$number
+		where=patches/$folder/series:$number
 		[[ -n $line && $line != '#'* ]] || continue
 		[[ $line =~ ^([^ #/]+\.patch)(\ #\ \+((\ [^ ]+)+))?$ ]] ||
 			die "$where: not 'NAME.patch' or 'NAME.patch # + path path …': $line"
 		check_patch "$where" "$folder/${BASH_REMATCH[1]}"
 		check_added "$where" "${BASH_REMATCH[3]}"
-	done <"$SOURCE/$series"
-	[ ${#PATCH[@]} -gt "${FIRST[$1]}" ] || die "$series: lists no patch"
+	done <"$PATCHES/$folder/series"
+	[ ${#PATCH[@]} -gt "${FIRST[$1]}" ] || die "patches/$folder/series: lists no patch"
 	for file in "$PATCHES/$folder"/*.patch; do
-		[[ " ${PATCH[*]} " = *" $folder/${file##*/} "* ]] ||
-			die "patches/$folder/${file##*/}: not listed in $series"
+		[[ " ${PATCH[*]} " = *" $folder/${file##*/} "* ]] || die \
+			"patches/$folder/${file##*/}: not listed in patches/$folder/series"
 	done
 }
 
@@ -71,20 +71,19 @@ check_added()
 		/patches/* | /harness/* | /tests/* | /build/* | /.*)
 			die "$1: $path: a commit cannot add files there" ;;
 		esac
-		[ -f "$SOURCE/$path" ] || die "$1: $path: no such file (the series says that it adds it)"
+		[ -f "$SOURCE/$path" ] ||
+			die "$1: $path: no such file (the series says that it adds it)"
 		[[ " ${FILES[*]} " != *" $path "* ]] || die "$1: $path: added twice"
 		FILES+=("$path")
 	done
 	ADDED+=("$(printf '%s\n' "${paths[@]}")")
 }
 
-# parse: what SERIES stands for, in order.
+# parse: what SERIES stands for, in order: NAMES.
 parse()
 {
-	local name file
+	local name
 
-	PATCH=() ADDED=() FILES=()
-	declare -gA FIRST=()
 	read_stack
 	NAMES=("${STACK[@]}")
 	if [ -n "$SERIES" ] && [ "$SERIES" != all ]; then
@@ -94,24 +93,21 @@ parse()
 	for name in "${NAMES[@]}"; do
 		parse_series "$name"
 	done
-	for file in "$PATCHES"/*/series; do
-		name=$(basename "${file%/series}")
-		[ -n "${LIST[$name]:-}" ] ||
-			die "patches/$name: in no line of patches/stack: add one, or remove the folder"
+	for name in "$PATCHES"/*/series; do
+		name=$(basename "${name%/series}")
+		[ -n "${LIST[$name]:-}" ] || die "patches/$name: in no line of patches/stack:" \
+			"add one, or remove the folder"
 	done
 }
 
 # Everything that the commits depend on; refresh.sh reads the sums.
 inputs()
 {
-	local name names=()
+	local series=("${NAMES[@]/%/$FOLDER/series}")
 
-	for name in "${NAMES[@]}"; do
-		names+=("patches/$(series_folder "$name")/series")
-	done
 	echo "3 $BASE_REV $IDENT_NAME $IDENT_EMAIL ${SERIES:-stack}"
 	cd "$SOURCE"
-	sha256sum "${names[@]}" "${PATCH[@]/#/patches/}" "${FILES[@]}"
+	sha256sum "${series[@]/#/patches/}" "${PATCH[@]/#/patches/}" "${FILES[@]}"
 	[ ${#FILES[@]} = 0 ] || find "${FILES[@]}" -perm -u+x -printf 'x  %p\n'
 }
 
@@ -121,13 +117,10 @@ explain()
 	local file line hunk text
 
 	text="$1 does not apply to $BASE_TITLE"
-	[ -z "$SERIES" ] || [ "$SERIES" = all ] || text+=" with only what patches/stack says that $SERIES needs"
+	[ -z "$SERIES" ] || [ "$SERIES" = all ] ||
+		text+=" with only what patches/stack says that $SERIES needs"
 	if IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$2"); then
-		hunk=$(awk -v file="$file" -v line="$line" '
-			/^--- / { here = ($2 == "a/" file) }
-			here && /^@@ / && index($2, "-" line) == 1 &&
-			    substr($2, length(line) + 2) ~ /^(,|$)/ { print; exit }' \
-			"$PATCHES/$1")
+		hunk=$(sed -n "\|^--- a/$file\$|,/^diff /{/^@@ -${line}[, ]/p}" "$PATCHES/$1")
 		die "$text: $file, hunk ${hunk:-at line $line}"
 	fi
 	die "$text: $(sed 's/^error: //' "$2" | head -n 1)"
@@ -172,12 +165,11 @@ message()
 	printf '%s\n' "$text"
 }
 
-# commit I PARENT: prints the commit.
+# commit I PARENT: prints the commit. Its date is fixed.
 commit()
 {
-	local date
+	local date="@$((BASE_DATE + 60 * ($1 + 1))) +0000"
 
-	date="@$((BASE_DATE + 60 * ($1 + 1))) +0000"
 	message "$1" |
 		GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL \
 		GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \
@@ -189,7 +181,6 @@ compose()
 {
 	local i
 
-	WORK=$BUILD/compose.tmp
 	scratch "$WORK"
 	export GIT_INDEX_FILE=$WORK/index
 	bgit read-tree "$BASE_REV"
@@ -206,23 +197,17 @@ compose()
 	bgit update-ref "$REF" "$TIP"
 }
 
-main()
-{
-	local sums old=
-
-	[ $# -le 1 ] || die "usage: compose.sh [SERIES], with BASE=VERSION or LINUX=DIR"
-	parse
-	BASE_REV=$("$HARNESS/source/base.sh")
-	# A machine of its own may have no identity; only posting needs one.
-	identity "$ROOT" || { IDENT_NAME=ptlock; IDENT_EMAIL=ptlock@localhost.invalid; }
-	lock compose
-	sums=$(inputs | bgit hash-object -w --stdin)
-	[ ! -f "$STAMP" ] || read -r old START TIP <"$STAMP"
-	if [ "$old" != "$sums" ] || ! bgit cat-file -e "$TIP" 2>/dev/null; then
-		compose
-		put "$STAMP" echo "$sums $START $TIP"
-	fi
-	echo "$BASE_REV $START $TIP"
-}
-
-main "$@"
+[ $# -le 1 ] || die "usage: compose.sh [SERIES], with BASE=VERSION or LINUX=DIR"
+parse
+BASE_REV=$("$HARNESS/source/base.sh")
+# A machine of its own may have no identity; only posting needs one.
+identity "$ROOT" || { IDENT_NAME=ptlock; IDENT_EMAIL=ptlock@localhost.invalid; }
+lock compose
+sums=$(inputs | bgit hash-object -w --stdin)
+old=
+[ ! -f "$STAMP" ] || read -r old START TIP <"$STAMP"
+if [ "$old" != "$sums" ] || ! bgit cat-file -e "$TIP" 2>/dev/null; then
+	compose
+	put "$STAMP" echo "$sums $START $TIP"
+fi
+echo "$BASE_REV $START $TIP"

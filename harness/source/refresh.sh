@@ -1,43 +1,43 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The way back: write the series and the added files from the commits of build/tree.
+# refresh.sh: the way back, from the commits of build/tree to the series and the added files.
 #
-# A commit becomes patches/SERIES/NNNN-slug.patch: subject, body, "---" and the edits. Files
-# that it adds are copied to their path in this repository and named in patches/SERIES/series.
-# SERIES is what a line "Series: NAME" of its message says; without one, that of its neighbours
-# when both have the same (at either end, there is but one). patches/stack and the cover
-# letters are the author's. Patches and added files that no commit has any more go away. The
-# result is composed again and compared before anything is stored, and nothing is written over
-# that was edited in the repository since the tree was composed, unless FORCE=1. The user's git
-# settings do not count. Exit code: 0, or 1 with one line on stderr and nothing changed.
+# in:   the commits, of the series that their line "Series: NAME" says, or, without one, of
+#       that of their neighbours; patches/stack and the cover letters, the author's; FORCE=1:
+#       write over what was edited in the repository since the tree was composed
+# out:  patches/SERIES/NNNN-slug.patch: subject, body, "---" and the edits; the files that a
+#       commit adds, at their path here and named in patches/SERIES/series. What no commit has
+#       any more goes away
+# exit: 0, or 1 with one line on stderr and nothing changed
 
 . "$(dirname "$0")/../lib/lib.sh"
 
 TREE=$TREE_DIR
 OUT=$BUILD/refresh.tmp
 NEWROOT=$OUT/root
+declare -A COUNT=() ADDED_BY=()
 
 # refuse COMMIT MSG: die naming the commit.
 refuse()
 {
-	die "$(tgit log -1 --format='%h (%s)' "$1"): $2"
+	die "$(tgit log -1 --format='%h (%s)' "$1"): ${*:2}"
 }
 
 check_tree()
 {
 	local merge
 
-	[ "$BASE_NAME" = "$DEFAULT_BASE" ] ||
+	[ -z "$SUFFIX" ] ||
 		die "patches/ are stored against $DEFAULT_BASE: run refresh without BASE and LINUX"
 	need_tree
-	[ "$(tgit symbolic-ref -q --short HEAD)" = "$TREE_BRANCH" ] ||
-		die "$TREE is not on branch $TREE_BRANCH (a rebase under way?): finish that first"
-	[ -z "$(tgit status --porcelain | head -n 1)" ] ||
-		die "$TREE has uncommitted changes: commit or stash them first (git -C $TREE status)"
+	[ "$(tgit symbolic-ref -q --short HEAD)" = "$TREE_BRANCH" ] || die "$TREE is not on" \
+		"branch $TREE_BRANCH (a rebase under way?): finish that first"
+	[ -z "$(tgit status --porcelain | head -n 1)" ] || die "$TREE has uncommitted changes:" \
+		"commit or stash them first (git -C $TREE status)"
 	BASE_REV=$(bgit rev-parse -q --verify "refs/tags/base/$DEFAULT_BASE^{commit}") ||
 		die "build/base.git has no base $DEFAULT_BASE: make tree fetches it"
-	tgit merge-base --is-ancestor "$BASE_REV" HEAD ||
-		die "$TREE is not on the base $DEFAULT_BASE: rebase it on the tag base/$DEFAULT_BASE"
+	tgit merge-base --is-ancestor "$BASE_REV" HEAD || die "$TREE is not on the base" \
+		"$DEFAULT_BASE: rebase it on the tag base/$DEFAULT_BASE"
 	merge=$(tgit rev-list --merges --max-count=1 "$BASE_REV..HEAD")
 	[ -z "$merge" ] || refuse "$merge" "is a merge: make the series linear (git rebase)"
 	mapfile -t COMMIT < <(tgit rev-list --reverse --topo-order "$BASE_REV..HEAD")
@@ -47,14 +47,15 @@ check_tree()
 # sort_commits: sets OF[i], the series of each, and COUNT[series]; in the stack's order.
 sort_commits()
 {
-	local i j before after name at=0
+	local i j before after name at=0 reword="(git -C $TREE rebase -i, reword)"
 
-	declare -gA COUNT=()
 	for i in "${!COMMIT[@]}"; do
 		OF[i]=$(tgit log -1 --format=%b "${COMMIT[i]}" | sed -n 's/^Series: *//p' | sort -u)
-		[[ ${OF[i]} != *$'\n'* ]] || refuse "${COMMIT[i]}" "names several series: leave one line 'Series: …'"
+		[[ ${OF[i]} != *$'\n'* ]] ||
+			refuse "${COMMIT[i]}" "names several series: leave one line 'Series: …'"
 		[ -z "${OF[i]}" ] || [ -n "${LIST[${OF[i]}]:-}" ] ||
-			refuse "${COMMIT[i]}" "its series ${OF[i]} is in no line of patches/stack: add one, or correct its line 'Series: …'"
+			refuse "${COMMIT[i]}" "its series ${OF[i]} is in no line of" \
+				"patches/stack: add one, or correct its line 'Series: …'"
 	done
 	for i in "${!COMMIT[@]}"; do
 		before=${name:-}
@@ -64,18 +65,21 @@ sort_commits()
 		done
 		after=${OF[j]:-${before:-${STACK[0]}}}
 		[ -n "$name" ] || [ "${before:=$after}" = "$after" ] ||
-			refuse "${COMMIT[i]}" "is it of $before or of $after? Add a last line 'Series: $before' or 'Series: $after' to its message (git -C $TREE rebase -i, reword)"
+			refuse "${COMMIT[i]}" "is it of $before or of $after? Add a last line" \
+				"'Series: $before' or 'Series: $after' to its message $reword"
 		OF[i]=${name:=$after}
 		until [ "${STACK[at]}" = "$name" ]; do
 			at=$((at + 1))
 			[ $at -lt ${#STACK[@]} ] ||
-				refuse "${COMMIT[i]}" "is of $name, but comes after one of $before: move it or correct its line 'Series: …' (git -C $TREE rebase -i); the order is that of patches/stack"
+				refuse "${COMMIT[i]}" "is of $name, but comes after one of $before:" \
+					"move it or correct its line 'Series: …' $reword;" \
+					"the order is that of patches/stack"
 		done
 		COUNT[$name]=$((${COUNT[$name]:-0} + 1))
 	done
 	for name in "${STACK[@]}"; do
-		[ -n "${COUNT[$name]:-}" ] ||
-			die "no commit of $TREE is of series $name: remove its line from patches/stack (or give a commit the line 'Series: $name')"
+		[ -n "${COUNT[$name]:-}" ] || die "no commit of $TREE is of series $name: remove" \
+			"its line from patches/stack (or give a commit the line 'Series: $name')"
 	done
 }
 
@@ -102,8 +106,8 @@ check_message()
 		refuse "$1" "its message has a line that git am takes for the start of the diff"
 }
 
-# split COMMIT SERIES: sets NEW (files that it adds) and OLD (those it edits, which the
-# base or an earlier commit has), and refuses what the repository cannot store.
+# split COMMIT: sets NEW (files that it adds) and OLD (those it edits, which the base or an
+# earlier commit has), and refuses what the repository cannot store.
 split()
 {
 	local mode path
@@ -138,14 +142,6 @@ patch()
 			--src-prefix=a/ --dst-prefix=b/ "$1" -- "${OLD[@]}"
 }
 
-write_added()
-{
-	[ ${#NEW[@]} -eq 0 ] ||
-		tgit -c tar.umask=user --literal-pathspecs archive "$1" -- "${NEW[@]}" |
-			tar -xmC "$NEWROOT" ||
-		die "cannot write in $OUT$(full && echo ': the disk is full')"
-}
-
 # write_series NAME FIRST: its patches, its series file and its added files.
 write_series()
 {
@@ -163,9 +159,11 @@ write_series()
 		say refresh "$((i + 1))/${#COMMIT[@]} $1/$file"
 		text=$(body "${COMMIT[i]}")
 		check_message "${COMMIT[i]}" "$text"
-		split "${COMMIT[i]}" "$1"
+		split "${COMMIT[i]}"
 		put "$folder/$file" patch "${COMMIT[i]}" "$text"
-		write_added "${COMMIT[i]}"
+		[ ${#NEW[@]} -eq 0 ] ||
+			tgit -c tar.umask=user --literal-pathspecs archive "${COMMIT[i]}" -- \
+				"${NEW[@]}" | tar -xmC "$NEWROOT" || die "cannot write in $OUT"
 		echo "$file${NEW[*]:+ # + ${NEW[*]}}" >>"$folder/series"
 		i=$((i + 1))
 	done
@@ -176,7 +174,7 @@ verify()
 {
 	cp "$PATCHES/stack" "$NEWROOT/patches/"
 	export COMPOSE_FROM=$NEWROOT
-	composed
+	composed ""
 	[ "$(bgit rev-parse "$TIP_REV^{tree}")" = "$(tgit rev-parse 'HEAD^{tree}')" ] ||
 		die "the stored patches would not give the tree again: nothing was changed"
 	SUMS=$(sums_of "$TIP_REV")
@@ -197,14 +195,11 @@ check_stored()
 
 	{ bgit cat-file blob "refs/sums/$TREE_BRANCH" 2>/dev/null || true; } |
 		sums >"$OUT/sums.old"
-	(
-		cd "$ROOT"
-		{
-			cut -d' ' -f2 "$OUT/sums.old" "$OUT/sums.new"
-			# Those deeper down are backports.
-			find patches -maxdepth 2 -name '*.patch' -o -maxdepth 2 -name series
-		} | sort -u | xargs -rd '\n' sha256sum 2>/dev/null || true
-	) | sums >"$OUT/sums.now"
+	# Below patches/SERIES/ are backports.
+	{
+		cut -d' ' -f2 "$OUT/sums.old" "$OUT/sums.new"
+		find patches -maxdepth 2 -name '*.patch' -o -maxdepth 2 -name series
+	} | sort -u | { xargs -rd '\n' sha256sum 2>/dev/null || true; } | sums >"$OUT/sums.now"
 	changed=$(awk '
 		{ sum[FILENAME, $2] = $1; all[$2] }
 		END { for (path in all) {
@@ -212,7 +207,9 @@ check_stored()
 			if (now != sum[ARGV[1], path] && now != sum[ARGV[3], path]) print path } }' \
 		"$OUT/sums.old" "$OUT/sums.now" "$OUT/sums.new" | sort | xargs)
 	[ -z "$changed" ] || on FORCE ||
-		die "changed in the repository since $TREE was composed: $changed: make tree takes it up (git -C $TREE branch NAME keeps commits of yours, to cherry-pick them then); FORCE=1 writes over it"
+		die "changed in the repository since $TREE was composed: $changed: make tree takes" \
+			"it up (git -C $TREE branch NAME keeps commits of yours, to cherry-pick" \
+			"them then); FORCE=1 writes over it"
 }
 
 # swap: every file by one rename; a series file last, as it names the others.
@@ -222,38 +219,33 @@ swap()
 
 	cut -d' ' -f2 "$OUT/sums.new" | sort >"$OUT/paths"
 	while IFS= read -r path; do
-		mkdir -p "$ROOT/$(dirname "$path")"
-		cp -p "$NEWROOT/$path" "$ROOT/$path.new"
-		mv "$ROOT/$path.new" "$ROOT/$path"
+		mkdir -p "$(dirname "$path")"
+		cp -p "$NEWROOT/$path" "$path.new"
+		mv "$path.new" "$path"
 	done < <(grep -v '/series$' "$OUT/paths"; grep '/series$' "$OUT/paths")
+	cut -d' ' -f2 "$OUT/sums.now" | sort | comm -23 - "$OUT/paths" >"$OUT/gone"
 	while IFS= read -r path; do
-		rm -f "${ROOT:?}/$path"
-		(cd "$ROOT" && rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")")
-	done < <(cut -d' ' -f2 "$OUT/sums.now" | sort | comm -23 - "$OUT/paths")
+		rm -f "$path"
+		rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")"
+	done <"$OUT/gone"
 }
 
-main()
-{
-	local name i=0
-
-	[ $# -eq 0 ] || die "refresh.sh takes no arguments"
-	lock tree
-	check_tree
-	read_stack
-	sort_commits
-	scratch "$OUT"
-	declare -gA ADDED_BY=()
-	for name in "${STACK[@]}"; do
-		write_series "$name" "$i"
-		i=$((i + ${COUNT[$name]}))
-	done
-	verify
-	check_stored
-	swap
-	# The tree goes to the composed commits: same content, no file touched.
-	tgit reset -q --soft "$TIP_REV"
-	checked_out "$TIP_REV" "$SUMS"
-	note "stored ${#COMMIT[@]} patches in ${#STACK[@]} series"
-}
-
-main "$@"
+no_arguments "$@"
+lock tree
+check_tree
+read_stack
+sort_commits
+scratch "$OUT"
+first=0
+for name in "${STACK[@]}"; do
+	write_series "$name" "$first"
+	first=$((first + ${COUNT[$name]}))
+done
+verify
+cd "$ROOT"
+check_stored
+swap
+# The tree goes to the composed commits: same content, no file touched.
+tgit reset -q --soft "$TIP_REV"
+checked_out "$TIP_REV" "$SUMS"
+note "stored ${#COMMIT[@]} patches in ${#STACK[@]} series"

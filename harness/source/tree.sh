@@ -1,21 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Compose the tree: base + one commit a patch, checked out in build/tree.
+# tree.sh [-q]: the base and one commit a patch, checked out in build/tree to work in.
 #
-# usage: harness/source/tree.sh [-f] [-q]     prints the tree's directory on stdout
-#
-# build/tree (build/tree-7.2 with BASE=7.2, build/tree-linux with LINUX=DIR) is an ordinary git
-# work tree on branch `series`, for working in. When patches/ changed, only the files that
-# differ are rewritten, so that a build after it is as small as can be. Work that is in the
-# tree only is never dropped: commits or edits that `make refresh` did not store yet stop a
-# change of the tree, unless -f or FORCE=1; without a change, a line says that they are there,
-# unless -q. Exit code: 0, or 1 with one line on stderr and the tree as it was.
+# in:   patches/, the base; FORCE=1: drop work that is only in the tree; -q: do not say that
+#       there is such work, where it is in nobody's way
+# out:  build/tree (build/tree-7.2 with BASE=7.2, build/tree-linux with LINUX=DIR), an ordinary
+#       git work tree, of which only the files that differ are rewritten; its name on stdout
+# exit: 0, or 1 with one line on stderr and the tree as it was
 
 . "$(dirname "$0")/../lib/lib.sh"
 
 TREE=$TREE_DIR
 LOG=$BUILD/base.log
-QUIET=
 
 # The first checkout writes every file; made beside its place, then moved.
 first_checkout()
@@ -52,32 +48,18 @@ update()
 	checked_out "$TIP_REV" "$SUMS"
 }
 
-main()
-{
-	local arg work
-
-	for arg; do
-		case $arg in
-		-f) export FORCE=1 ;;
-		-q) QUIET=1 ;;
-		*) die "usage: tree.sh [-f] [-q], with BASE=VERSION or LINUX=DIR" ;;
-		esac
-	done
-	[ ! -e "$TREE" ] || need_tree
-	composed
-	SUMS=$(sums_of "$TIP_REV")
-	lock tree
-	if [ ! -e "$TREE" ]; then
-		first_checkout
-	elif on FORCE || [ "$TIP_REV" != \
-		"$(bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH")" ]; then
-		update
-	else
-		checked_out "$TIP_REV" "$SUMS"
-		work=$(tree_work "$TIP_REV")
-		[ -z "$work" ] || [ -n "$QUIET" ] || note "note: $TREE $work: used as it is"
-	fi
-	echo "$TREE"
-}
-
-main "$@"
+[ $# = 0 ] || [ "$*" = -q ] || die "usage: tree.sh [-q], with BASE=VERSION or LINUX=DIR"
+[ ! -e "$TREE" ] || need_tree
+composed ""
+SUMS=$(sums_of "$TIP_REV")
+lock tree
+if [ ! -e "$TREE" ]; then
+	first_checkout
+elif on FORCE || [ "$TIP_REV" != "$(left_at)" ]; then
+	update
+else
+	checked_out "$TIP_REV" "$SUMS"
+	work=$(tree_work "$TIP_REV")
+	[ -z "$work" ] || [ "$*" = -q ] || note "note: $TREE $work: used as it is"
+fi
+echo "$TREE"
