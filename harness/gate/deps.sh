@@ -4,15 +4,14 @@
 #
 # in:   deps.tsv: the lines for all, and those of each GATE; the packages of each CELL; root,
 #       or sudo without a password; DEPS=skip: does nothing
-# out:  installed packages; on stderr which and what for, when there are any
+# out:  on stderr which packages and what for, when there are any
 # exit: 0 all there; 1 with one line that names what is missing
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 
 TABLE=$HARNESS/gate/deps.tsv
-MISSING=() WHY=() ABSENT=()
+MISSING=() WHY='' ABSENT=
 SUDO=(sudo -n)
 [ "$(id -u)" != 0 ] || SUDO=()
 
@@ -26,8 +25,8 @@ wanted()
 		[[ -n $INSTALLED && $INSTALLED != *" $1 "* ]] || return 0
 	fi
 	MISSING+=("$1")
-	WHY+=("$1 ($3)")
-	ABSENT+=("$2 ($1)")
+	WHY+="$1 ($3), "
+	ABSENT+="$2 ($1), "
 }
 
 # of_cell CELL: its compiler, libc and QEMU.
@@ -44,30 +43,26 @@ of_cell()
 	done
 }
 
-apt()
+# Without package indexes, or with old ones, it takes an update first.
+install()
 {
-	"${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "$@" >>"$BUILD/deps.log" 2>&1 </dev/null
-}
+	local get=("${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get)
+	local install=("${get[@]}" install -y --no-install-recommends "${MISSING[@]}")
 
-# list ITEM...: with a comma between them.
-list()
-{
-	printf '%s, ' "$@" | sed 's/, $//'
+	"${install[@]}" || { "${get[@]}" update && "${install[@]}"; }
 }
 
 install_missing()
 {
-	local get=(install -y --no-install-recommends "${MISSING[@]}") by_hand="apt-get install ${MISSING[*]}"
+	local by_hand="apt-get install ${MISSING[*]}"
 
-	command -v apt-get >/dev/null ||
-		die "missing: $(list "${ABSENT[@]}"): not Debian here, install them by other means, or DEPS=skip"
-	"${SUDO[@]}" true 2>/dev/null ||
-		die "missing: ${MISSING[*]}: neither root nor sudo without a password; run as root: $by_hand"
+	command -v apt-get >/dev/null || die "missing: ${ABSENT%, }: not Debian here," \
+		"install them by other means, or DEPS=skip"
+	"${SUDO[@]}" true 2>/dev/null || die "missing: ${MISSING[*]}: neither root nor sudo" \
+		"without a password; run as root: $by_hand"
 	mkdir -p "$BUILD" || die "cannot create $BUILD"
-	: >"$BUILD/deps.log"
-	note "installing: $(list "${WHY[@]}")"
-	# Without package indexes, or with old ones, it takes an update first.
-	apt "${get[@]}" || { apt update && apt "${get[@]}"; } ||
+	note "installing: ${WHY%, }"
+	install >"$BUILD/deps.log" 2>&1 </dev/null ||
 		die "apt-get install failed: see $BUILD/deps.log; by hand: $by_hand"
 }
 

@@ -2,14 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # lint.sh: checks the stack and the harness without building a kernel.
 #
-# in:   patches/, build/tree (brought up to date), the files of this repository;
-#       LINT_SLOW=1: also that the backports apply to the oldest stable kernel, sparse and
-#       W=1 on the touched files, built with the configuration of x86_64, and coccicheck
+# in:   patches/, build/tree (brought up to date), the files of this repository; LINT_SLOW=1:
+#       the backports, sparse, W=1 and coccicheck as well
 # out:  a line a check, then "N passed, N failed"; build/lint/results.tsv: check, result,
 #       detail; build/lint/CHECK.log
-# exit: 0 every check passed; 1 one did not
-#
-# A file of the kernel's may have warnings of its own: what counts is what the stack adds.
+# exit: 0 every check passed; 1 one did not. What counts is what the stack adds
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
@@ -56,14 +53,12 @@ alone()
 # summary: of all, in the order in which they began; false when one failed.
 summary()
 {
-	local failed
-
 	cd "$OUT"
 	cat "${CHECKS[@]/%/.line}"
 	{ printf 'check\tresult\tdetail\n' && cat "${CHECKS[@]/%/.tsv}"; } >results.tsv
-	failed=$(grep -c $'\tfail\t' results.tsv) || true
-	echo "$((${#CHECKS[@]} - failed)) passed, $failed failed"
-	[ "$failed" = 0 ]
+	awk -F'\t' 'NR > 1 { of[$2]++ }
+		END { print of["pass"] + 0 " passed, " of["fail"] + 0 " failed"
+		      exit of["fail"] > 0 }' results.tsv
 }
 
 # touched PATTERN: the files that the stack touches; repo_files: of this repository, here.
@@ -94,31 +89,32 @@ results_md()
 
 mail_series()
 {
-	NOSIGN=1 SERIES=all OUT=$OUT/series "$HARNESS/post/series.sh" 2>&1 >/dev/null | grep '^error' || true
+	local series=(env NOSIGN=1 SERIES=all OUT="$OUT/series" "$HARNESS/post/series.sh")
+
+	"${series[@]}" 2>&1 >/dev/null | grep '^error' || true
 	[ -d "$OUT/series" ]
 }
 
 # quilt pushes each series as it is on what it needs; it wants an edit in each patch.
 quilt_push()
 {
-	local name files log=$OUT/quilt.out
+	local name files patches log=$OUT/quilt.out
 
-	need quilt quilt
 	read_stack
 	for name in "${STACK[@]}"; do
 		composed "$name"
+		patches=$PATCHES/$name$FOLDER
 		rm -rf "$OUT/quilt"
 		mkdir "$OUT/quilt"
 		mapfile -t files < <(bgit diff --name-only --no-renames --diff-filter=a \
 			"$START_REV" "$TIP_REV")
 		[ ${#files[@]} -eq 0 ] ||
 			bgit archive "$START_REV" -- "${files[@]}" | tar -C "$OUT/quilt" -xf -
-		# What the series adds is stored beside patches/, see the lines of its series file.
-		sed -n 's/.* # + //p' "$PATCHES/$name$FOLDER/series" | tr ' ' '\n' |
-			(cd "$ROOT" && xargs -r cp --parents -t "$OUT/quilt")
-		(cd "$OUT/quilt" && QUILT_PATCHES=$PATCHES/$name$FOLDER \
-			quilt --quiltrc - push -a) >"$log" 2>&1 ||
-			tail -n 2 "$log"
+		# What the series adds is stored beside patches/, see its series file.
+		sed -n 's/.* # + //p' "$patches/series" | tr ' ' '\n' |
+			xargs -r cp --parents -t "$OUT/quilt"
+		(cd "$OUT/quilt" && QUILT_PATCHES=$patches quilt --quiltrc - push -a) \
+			>"$log" 2>&1 || tail -n 2 "$log"
 	done
 }
 
@@ -130,17 +126,15 @@ series_size()
 	for folder in "$PATCHES"/*/ "$PATCHES"/*/*/; do
 		[ -d "$folder" ] || continue
 		patches=$(find "$folder" -maxdepth 1 -name '*.patch' | wc -l)
-		[ "$patches" -le 7 ] || echo "$folder: $patches patches, at most 7 are read in one sitting"
+		[ "$patches" -le 7 ] || echo "$folder: $patches patches, at most 7 in one sitting"
 		lines=$(sed 1,2d "$folder/0000-cover-letter.txt" | wc -l)
-		[ "$lines" -le 45 ] || echo "$folder: a cover letter of $lines lines, at most 45 fit on a screen"
+		[ "$lines" -le 45 ] || echo "$folder: a cover letter of $lines lines, at most 45"
 	done
 }
 
-# Stored patches have no sign-off. FILE_PATH_CHANGES only asks whether MAINTAINERS knows the
-# new files, which the check "maintainers" answers. Commit ids of the kernel's history are not
-# in an imported base, so UNKNOWN_COMMIT_ID says nothing. UNCOMMENTED_DEFINITION wants a
-# comment at each lock, but takes every "spinlock_t *" for one. DEPRECATED_API is about kmap(),
-# which is what it takes to have a page mapped in PKMAP.
+# Stored patches have no sign-off, and an imported base no history to look commit ids up in;
+# "maintainers" does better than FILE_PATH_CHANGES. UNCOMMENTED_DEFINITION takes every
+# "spinlock_t *" for a lock; kmap() is what it takes to have a page mapped in PKMAP.
 checkpatch()
 {
 	local ignore=MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID
@@ -266,14 +260,13 @@ spdx()
 # where it starts, as one below a variable is none of ours.
 machine_names()
 {
-	local word
+	local word mirror
 
-	for word in "$ROOT" "$HOME/" "$(hostname)" \
-		"$(apt-get indextargets --format "\$(SITE)" 2>/dev/null | head -n 1 | sed 's|.*//||')"; do
+	mirror=$(apt-get indextargets --format "\$(SITE)" 2>/dev/null | sed -n '1s|.*//||p') || true
+	for word in "$ROOT" "$HOME/" "$(hostname)" "$mirror"; do
 		[ ${#word} -lt 6 ] ||
-			repo_files | xargs -d '\n' grep -HnIP -e "(?<![\w}\"./-])\\Q$word\\E"
+			repo_files | xargs -d '\n' grep -HnIP -e "(?<![\w}\"./-])\\Q$word\\E" || true
 	done
-	return 0
 }
 
 # The context of a backport may be what an earlier one has changed.
@@ -338,9 +331,9 @@ coccicheck()
 
 main()
 {
-	local name slow=()
+	local name slow=() mutants=
 
-	[ $# -eq 0 ] || die "lint.sh takes no arguments; LINT_SLOW=1 adds sparse, W=1, coccicheck"
+	no_arguments "$@"
 	lock lint
 	! on LINT_SLOW || slow=(stable compile coccicheck)
 	"$HARNESS/gate/deps.sh" --lint ${slow:+--slow --mutants}
@@ -351,10 +344,10 @@ main()
 	the_tree patches
 	TIP=$TIP_REV REV=([base]=$BASE_REV [tip]=$TIP_REV)
 	cd "$ROOT"
-	for name in unlisted series_size results_md mail_series maintainers mutants kernel_doc no_tags python \
-		spdx machine_names; do
-		# Mutants break what only the whole stack has.
-		[ "$name" != mutants ] || [ -z "$BACKPORTS" ] || continue
+	# Mutants break what only the whole stack has.
+	[ -n "$BACKPORTS" ] || mutants=mutants
+	for name in unlisted series_size results_md mail_series maintainers $mutants kernel_doc \
+		no_tags python spdx machine_names; do
 		check "$name"
 	done
 	# They compose and read what mail_series composed and wrote.

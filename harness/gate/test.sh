@@ -3,18 +3,15 @@
 # test.sh: the tests of harness/, the checks of lint.sh, cells of the stack, a few mutants,
 # written and generated.
 #
-# in:   CELLS="A B" for other cells than x86_64, arm64 and arm-lpae-highpte, and only their
-#       mutants; LINT_SLOW=1: see lint.sh
+# in:   CELLS, and only their mutants; LINT_SLOW
 # out:  what went on; the last line is "N passed, N failed"; build/unit/, build/lint/
 # exit: 0 nothing failed and something passed; 1 otherwise, when the rest has run as well
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/judge/record.sh"
 
-# Wrong lookup, wrong value handed out, a table freed too early: the rest of them is
-# for make mutants.
+# Wrong lookup, wrong value handed out, a table freed too early.
 MUTANTS="july-2024 lookup-past-end wrong-pmdval free-at-once"
 # Generated ones that have to be killed, and the functions of which each commit gets eight
 # others: what survives of those is said, and is no failure.

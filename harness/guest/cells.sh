@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154,SC2034 # load_cell sets CELL_*, for who sources this
+# shellcheck shell=bash disable=SC2034 # read by who sources this
 # The cells; sourced after lib.sh.
 #
 #   load_cell NAME   sets CELL_<key> for each key of cells.ini, empty where the cell has
@@ -7,36 +7,45 @@
 #                    and CELL_OUT (everything else)
 #   cell_names       all names, in the order of the file
 #   lock_kernel      no other script builds, or drops, the kernel of the cell loaded
+#   drop_kernel      removes its build folder
 #   changed STAMP DIR... [-FIND-TEST...]   is anything there younger than STAMP?
 #
 # Knobs: CELLS_INI=FILE another file; AS=NAME the section [as NAME] on top; TREE=DIR another
 # tree; KOUT=DIR another build folder, and KOUT.cell for the rest; PARTIAL=1 the tree has
 # only a part of the stack: suites and selftests that it has not are not expected.
 
+CELL_cell='' CELL_arch='' CELL_build='' CELL_cross='' CELL_fragments='' CELL_qemu=''
+CELL_append='' CELL_image='' CELL_virtio='' CELL_suites='' CELL_user='' CELL_timeout=''
+CELL_packages='' CELL_proof='' CELL_shows=''
 declare -A CELLS_READ=()	# all of them at once: Python is started once
+
+# read_cells VERB...: of cells.py, for which Python may have to be installed.
+read_cells()
+{
+	command -v python3 >/dev/null || "$HARNESS/gate/deps.sh" || return
+	AS=${AS:-} python3 -S -B "$HARNESS/guest/cells.py" "$@"
+}
 
 cell_names()
 {
-	command -v python3 >/dev/null || "$HARNESS/gate/deps.sh" || return
-	python3 -S -B "$HARNESS/guest/cells.py" names
+	read_cells names
 }
 
 load_cell()
 {
-	local lines line get=(env AS="${AS:-}" python3 -S -B "$HARNESS/guest/cells.py" get)
+	local lines line
 
-	command -v python3 >/dev/null || "$HARNESS/gate/deps.sh" || return
 	# Before anything is built for it.
 	[[ ${ACCEL:-auto} =~ ^(auto|tcg|kvm)$ ]] || die "ACCEL=$ACCEL: it is auto, tcg or kvm"
 	if [ -z "${AS:-}${CELLS_READ[*]}" ]; then
-		lines=$("${get[@]}") || exit 1
+		lines=$(read_cells get) || exit 1
 		while IFS= read -r line; do
 			eval "$line"
 			CELLS_READ[as/$CELL_cell]=$line
 		done <<<"$lines"
 	fi
 	line=${CELLS_READ[as${AS:-}/$1]:-}
-	[ -n "$line" ] || line=$("${get[@]}" "$1") || exit 1
+	[ -n "$line" ] || line=$(read_cells get "$1") || exit 1
 	eval "$line"
 	cell_folders
 }
@@ -46,6 +55,16 @@ lock_kernel()
 	local name=${CELL_KOUT#"$BUILD/"}
 
 	lock "${name//\//-}"
+}
+
+# Not under the feet of one who builds in it.
+drop_kernel()
+{
+	[[ -d $CELL_KOUT && $CELL_KOUT = "$BUILD"/kernel/?* ]] || return 0
+	(
+		lock_kernel
+		rm -rf "$CELL_KOUT"
+	)
 }
 
 # They are used from more than one folder. A kernel of another base must not be built

@@ -9,12 +9,10 @@
 # exit: 0 when none failed on the series (SIDE=base: on the base); 1 otherwise, also when
 #       a file does not compile: then nothing is booted
 #
-# A program is judged by its exit status, 0 pass, 4 skip, else fail, by its KTAP if it
-# prints any, and by what the kernel says meanwhile. It is linked statically, with -O2
-# -pthread and the headers of the series (kselftest_harness.h as well), and runs alone in
-# a guest of its own, as root, in /mnt, an empty ext4, with some swap. The kernel of the
-# series is that of make cell.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
+# A program is judged by its exit status, 0 pass, 4 skip, else fail, by its KTAP if it prints
+# any, and by what the kernel says meanwhile. It is linked statically, with -pthread and the
+# headers of the series (kselftest_harness.h as well), and runs alone in a guest of its own, as
+# root, in /mnt, an empty ext4, with some swap.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/prove/pair.sh"
@@ -22,7 +20,8 @@
 OUT=$BUILD/try$SUFFIX
 read -ra CELLS <<<"${CELLS:-x86_64}"
 export AS=try TIMEOUT=${TIMEOUT:-60} PROGRAM=
-TAIL=12
+SIDE=${SIDE:-both}
+FILES=() NAMES=() BAD='' TEXT=''
 
 # programs: FILES and NAMES from PROG. Words that only together are a file have spaces
 # between them.
@@ -46,7 +45,7 @@ programs()
 	[ ${#FILES[@]} -gt 0 ] || die "give PROG=FILE.c, a program to run"
 }
 
-# kernel_of SIDE CELL: selects the kernel.
+# kernel_of SIDE CELL: selects the kernel; that of the series is the one of make cell.
 kernel_of()
 {
 	unset TREE KOUT PARTIAL
@@ -58,9 +57,8 @@ kernel_of()
 # compile: all of them for the cell loaded.
 compile()
 {
-	local i uapi
+	local i uapi=$BUILD/uapi/$CELL_arch$SUFFIX
 
-	uapi=$BUILD/uapi/$CELL_arch$SUFFIX
 	mkdir -p "$uapi" "${NAMES[@]/#/$OUT/}"
 	LOG=$OUT/compile.log
 	: >"$LOG"
@@ -78,9 +76,9 @@ compile()
 attempt()
 {
 	local name=${NAMES[$1]} dir=$OUT/${NAMES[$1]}/$CELL_cell-$2 result detail headers
-	local TREE_ID=$SERIES_ID
+	local TREE_ID=
 
-	[ "$2" = base ] || TREE_ID=
+	[ "$2" != base ] || TREE_ID=$SERIES_ID
 	mapfile -t headers < <(compgen -G "${FILES[$1]%/*}/*.h")
 	begin_record "${FILES[$1]}" "${headers[@]}"
 	scratch "$OUT/rootfs"
@@ -92,9 +90,7 @@ attempt()
 	guest_root "$OUT/rootfs"
 	make_disks 64
 	# It is not one of those that PARTIAL looks for.
-	PARTIAL='' PROGRAM=$name "$HARNESS/guest/boot.sh" "$CELL_cell" >"$dir/verdict.log" 2>&1 || true
-	cp "$CELL_OUT"/{console,port}.log "$dir/" ||
-		die "$name: the guest did not start: see $dir/verdict.log"
+	PARTIAL='' PROGRAM=$name boot_to "$dir" "$CELL_cell" || true
 	IFS=$'\t' read -r result detail < <(awk -F'\t' '
 		$1 == "selftest" { said = $3 "\t" $4 }
 		$3 == "fail" { said = "fail\t" ($1 == "console" ? $2 ": " : "") $4; exit }
@@ -104,16 +100,12 @@ attempt()
 	[ "$result" = fail ] || return 0
 	[ "$2" != "${SIDES_OF[-1]}" ] || BAD=1
 	TEXT+="$name, $CELL_cell, $2: $detail: see ${dir#"$ROOT/"}/"$'\n'
-	TEXT+=$(sed '/^guest: /d; s/^/    /' "$dir/port.log" | tail -n "$TAIL")$'\n'
+	TEXT+=$(sed '/^guest: /d; s/^/    /' "$dir/port.log" | tail -n 12)$'\n'
 }
 
-[ $# = 0 ] || die "try.sh takes no arguments, but PROG=\"FILE.c …\", CELLS=\"…\", SIDE= and TIMEOUT="
-case ${SIDE:-both} in
-base | series) SIDES_OF=("$SIDE") ;;
-both) SIDES_OF=(base series) ;;
-*) die "SIDE=$SIDE: it is base, series or both" ;;
-esac
-FILES=() NAMES=() BAD='' TEXT=''
+no_arguments "$@"
+[[ $SIDE =~ ^(base|series|both)$ ]] || die "SIDE=$SIDE: it is base, series or both"
+read -ra SIDES_OF <<<"${SIDE/both/base series}"
 programs
 for cell in "${CELLS[@]}"; do
 	load_cell "$cell"
@@ -122,7 +114,7 @@ lock try
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree work
 SERIES_ID=$(tree_id)	# what the base is compared with
-[ "${SIDES_OF[0]}" = series ] || make_sides '' base
+[ "$SIDE" = series ] || make_sides '' base
 for cell in "${CELLS[@]}"; do
 	kernel_of series "$cell"
 	compile

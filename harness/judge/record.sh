@@ -11,8 +11,7 @@
 #                        writes it, after the run; not if the inputs changed meanwhile
 #   still_good EXPERIMENT NAME [SIDE]   is a pass of just these inputs there? Not with
 #                        AGAIN=1. The FILEs are those of the last begin_record
-#   recorded KEY EXPERIMENT NAME [SIDE]   what that record says of KEY
-#   drop_kernel          removes the build folder of the cell loaded
+#   recorded EXPERIMENT NAME [SIDE]   the detail of that record
 #
 # Reads TREE_ID, the content of the stack, where it is known; RUN, the run of matrix.sh.
 
@@ -70,11 +69,9 @@ version_of()
 # tools: the inputs that only this machine can tell, as arguments of records.py.
 tools()
 {
-	local qemu=${CELL_qemu:-}
-
 	[ -n "${CELL_cell:-}" ] || return 0
 	echo "compiler=$(version_of "${CELL_cross}gcc")"
-	echo "qemu=$(version_of "${qemu%% *}")"
+	echo "qemu=$(version_of "${CELL_qemu%% *}")"
 }
 
 begin_record()
@@ -125,15 +122,5 @@ still_good()
 
 recorded()
 {
-	"$HARNESS/judge/records.py" get "$(record_file "${@:2}")" "$1"
-}
-
-# Not under the feet of one who builds in it.
-drop_kernel()
-{
-	[[ -d $CELL_KOUT && $CELL_KOUT = "$BUILD"/kernel/?* ]] || return 0
-	(
-		lock_kernel
-		rm -rf "$CELL_KOUT"
-	)
+	"$HARNESS/judge/records.py" get "$(record_file "$@")" detail
 }

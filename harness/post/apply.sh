@@ -1,13 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Put a series, and what it needs, on a new branch in a git tree of the user's.
+# apply.sh: a series and what it needs, or the stack, on a new branch in a git tree.
 #
-# usage: LINUX=DIR [SERIES=NAME] [BRANCH=NAME] harness/post/apply.sh
-#
-# Without SERIES (or with SERIES=all), that is the whole stack. The branch is called as the
-# series, or ptlock-stack, and starts at DIR's HEAD. DIR's files, index and current branch stay
-# as they are: the commits are made in build/base.git, only their objects and the new ref go
-# to DIR. Exit code: 0, or 1 with one line (patch, file, hunk) and no branch made.
+# in:   LINUX=DIR, the tree; SERIES (all: the stack); BRANCH, or it is called as the series
+# out:  the branch, from DIR's HEAD; files, index and current branch stay as they are
+# exit: 0, or 1 with one line (patch, file, hunk) and no branch made
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -21,17 +18,17 @@ check_input()
 	[ "$SERIES" = all ] || with_needs "$SERIES" >/dev/null
 	[ -n "${LINUX:-}" ] || die "say where: LINUX=DIR, a git tree of Linux"
 	[ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ] ||
-		die "LINUX=$LINUX: not the top of a git tree (for a plain directory use quilt with patches/SERIES)"
+		die "LINUX=$LINUX: not the top of a git tree (for a directory use quilt)"
 	linux_git check-ref-format --branch "$BRANCH" >/dev/null 2>&1 ||
 		die "BRANCH=$BRANCH: not a name for a branch"
 	! linux_git rev-parse -q --verify "refs/heads/$BRANCH" >/dev/null ||
 		die "$LINUX has a branch $BRANCH already: delete it or give BRANCH=NAME"
 	identity "$LINUX" || identity "$ROOT" ||
 		die "no identity to commit with: git config user.name and user.email first"
-	export LINUX GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL
+	export GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL
 }
 
-[ $# -eq 0 ] || die "apply.sh takes no arguments, but LINUX=DIR, SERIES=NAME and BRANCH=NAME"
+no_arguments "$@"
 check_input
 the_tree patches
 composed "$SERIES"
@@ -44,5 +41,6 @@ composed "$SERIES"
 		linux_git update-ref "refs/heads/$BRANCH" "$TIP_REV" ""
 } >"$BUILD/apply.log" 2>&1 ||
 	die "cannot put branch $BRANCH into $LINUX: $(reason "$BUILD/apply.log")"
-note "branch $BRANCH in $LINUX has $(linux_git rev-list --count "$BASE_REV..$TIP_REV") patches on $(linux_git log -1 --format='%h (%s)' "$BASE_REV")"
+note "branch $BRANCH in $LINUX has $(linux_git rev-list --count "$BASE_REV..$TIP_REV")" \
+	"patches on $(linux_git log -1 --format='%h (%s)' "$BASE_REV")"
 note "to work on it: git -C $LINUX checkout $BRANCH"

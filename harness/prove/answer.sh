@@ -6,10 +6,8 @@
 #       the same suite, and their ratio, a row a step; the same on stdout
 # exit: 0 measured; 1 something failed, with one line that says what
 #
-# Three steps: with nothing built (the tree is there, and what has to be installed), with
-# nothing changed, and with a line of mm/khugepaged.c changed. Both without ccache, with all
-# CPUs, and emulated: kunit.py would try KVM first. What ours does beyond it is in its time:
-# userspace, and its tests. One after the other, 11 minutes.
+# Both without ccache, with all CPUs, and emulated. What ours does beyond kunit.py is in its
+# time: userspace, and its tests.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
@@ -40,7 +38,7 @@ seconds()
 
 	say answer "$2: $1"
 	"$1" >"$log" 2>&1 </dev/null ||
-		die "$1: $(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log"): see $log"
+		die "$1: $(failure "$log"): see $log"
 	awk "BEGIN { printf \"%.1f\\n\", $EPOCHREALTIME - $begin }"
 }
 
@@ -53,13 +51,12 @@ step()
 	awk "BEGIN { printf \"$1\\t$a\\t$b\\t%.2f\\n\", $a / $b }" >>"$OUT/answer.tsv"
 }
 
-[ $# = 0 ] || die "answer.sh takes no arguments"
+no_arguments "$@"
 lock answer
 mkdir -p "$OUT/bin"
 "$HARNESS/gate/deps.sh" "$CELL"
 the_tree head
 walk_tree "$TREE_REV" "$OUT/tree" >/dev/null
-TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 export TREE=$OUT/tree KOUT=$OUT/ours
 load_cell "$CELL"
 begin_record

@@ -2,17 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # bench.sh: what the stack costs or saves: instructions an operation, and size.
 #
-# in:   CELLS="A B ..." of cells.ini (below: the default); A+debug-vm is A with
-#       CONFIG_DEBUG_VM; AGAIN=1: also what was measured before
+# in:   CELLS (below: the default; A+debug-vm is A with CONFIG_DEBUG_VM), AGAIN
 # out:  a record of each cell and side; build/bench/CELL.size: bloat-o-meter, base to
 #       series; a table on stdout
 # exit: 0 measured; 1 not, with one line that says why
 #
-# One CPU under -icount shift=0, where the guest's clock counts instructions: the figures do
-# not depend on this machine, nor on what else it does. Both kernels have the configuration of
-# [as bench] and harness/prove/bench/, which calls what userspace does not reach alone. 10
-# minutes a cell the first time, 1 again.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
+# One CPU under -icount shift=0, where the guest's clock counts instructions. Both kernels have
+# harness/prove/bench/, which calls what userspace does not reach alone.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -58,7 +54,7 @@ measure()
 	if ! "$HARNESS/guest/boot.sh" "$CELL" >"$out.log" 2>&1 ||
 	   ! "$HARNESS/prove/bench.py" figures "$CELL_OUT/port.log" "$CELL_KOUT/vmlinux" \
 		>"$out.tsv" 2>>"$out.log"; then
-		why=$(grep -m1 -e ^FAIL -e ^error: "$out.log" || tail -n1 "$out.log")
+		why=$(failure "$out.log")
 		record bench "$NAME" fail "$why" --side "$1"
 		die "$NAME, $1: $why"
 	fi
@@ -85,7 +81,7 @@ bench_cell()
 		"$SIDES"/{base,series}/kernel/"$CELL_build"/vmlinux >"$SIDES/$NAME.size"
 }
 
-[ $# = 0 ] || die "bench.sh takes no arguments, but CELLS=\"NAME …\" and AGAIN=1"
+no_arguments "$@"
 for name in "${CELLS[@]}"; do
 	choose "$name"
 	load_cell "$CELL"
@@ -94,7 +90,6 @@ lock bench
 "$HARNESS/gate/deps.sh" --bench "${CELLS[@]%+debug-vm}"
 the_tree head
 make_sides add_suite
-TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 for name in "${CELLS[@]}"; do
 	choose "$name"
 	bench_cell

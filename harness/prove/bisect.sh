@@ -2,18 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # bisect.sh: builds every patch alone, in several cells, and boots it in some.
 #
-# in:   SERIES=NAME: on the base with only what that series needs; without it each series
-#       of patches/stack in turn, so: that they are as independent as it says;
-#       CELLS="x86_64 arm-lpae-highpte arm64" are the cells, ALL=1 takes one of each
-#       build; BOOT="x86_64 arm-lpae-highpte" are those that are booted, too, with the
-#       tests that exist by then (BOOT=none: none); AGAIN=1: also what was good before
+# in:   SERIES=NAME, or each in turn, on the base with only what it needs; CELLS, or ALL=1, one
+#       of each build; BOOT, those of them that are booted (none: none), with the tests that
+#       exist by then; AGAIN
 # out:  a table; logs in build/bisect/, the records
 # exit: 0 only when everything built (and booted); one that fails does not stop the rest
 #
 # All share a work tree, where only the files that differ are rewritten, and each cell has a
-# build folder of its own, so that a step rebuilds what the commit touches. Takes 10 minutes a
-# cell the first time.
-# shellcheck disable=SC2154 # load_cell sets CELL_*, read_stack STACK
+# build folder of its own, so that a step rebuilds what the commit touches.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
@@ -52,7 +48,7 @@ step()
 		echo BUILD
 	elif [ -n "$CELL_qemu" ] && ! { "$HARNESS/guest/user.sh" "$3" >>"$log" 2>&1 &&
 	     "$HARNESS/guest/boot.sh" "$3" >>"$log" 2>&1; }; then
-		record bisect "$1" fail "$(grep -m1 -e ^FAIL -e ^error: "$log" || tail -n1 "$log")"
+		record bisect "$1" fail "$(failure "$log")"
 		echo BOOT
 	else
 		record bisect "$1" pass "$([ -n "$CELL_qemu" ] && echo booted || echo built)"
@@ -84,7 +80,7 @@ bisect()
 	done
 }
 
-[ $# -eq 0 ] || die "bisect.sh takes no arguments, but SERIES=NAME, CELLS=\"…\", ALL=1, BOOT=\"…\" and AGAIN=1"
+no_arguments "$@"
 ! on ALL || CELLS=$(all_cells | paste -sd' ')
 CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
 for name in $CELLS $([ "$BOOT" = none ] || echo "$BOOT"); do

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # model.sh: has spin check the model of page table retraction, and its variants.
 #
-# in:   model/checks.tsv, or MODELS="NAME NAME ..." of it; AGAIN=1: also what has passed
+# in:   model/checks.tsv; MODELS, AGAIN
 # out:  a line a check: what it must give, what it gave, states and transitions searched,
 #       seconds; a record of each; build/model/NAME.trace, the counterexample; a last
 #       line "N checked, N wrong"
-# exit: 0 when each gave what it must; 1 otherwise: also when a variant that must fail holds,
-#       or fails otherwise, or a search did not get to its end. One core, 6 minutes
+# exit: 0 when each gave what it must; 1 otherwise, also when a search did not get to its end
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/judge/record.sh"
@@ -130,19 +129,17 @@ check()
 		"${transitions:--}" $((SECONDS - RECORD_BEGIN))
 }
 
-[ $# = 0 ] || die "model.sh takes no arguments, but MODELS=\"NAME …\" and AGAIN=1"
+no_arguments "$@"
 declare -A MUST=() MACROS=()
 while IFS=$'\t' read -r name must macros _; do
-	[[ -z $name || $name = '#'* || $name = check ]] && continue
 	KNOWN+=("$name") MUST[$name]=$must MACROS[$name]=$macros
-done <"$MODEL/checks.tsv"
+done < <(grep -v -e '^#' -e $'^check\t' -e '^$' "$MODEL/checks.tsv")
 read -ra NAMES <<<"${MODELS:-${KNOWN[*]}}"
 for name in "${NAMES[@]}"; do
 	[ -n "${MUST[$name]:-}" ] ||
 		die "no check '$name' in harness/prove/model/checks.tsv: there are ${KNOWN[*]}"
 done
 need spin spin
-need gcc gcc
 lock model
 mkdir -p "$OUT"
 WRONG=0

@@ -2,33 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # mutants.sh: breaks the stack on purpose, and has the tests catch it.
 #
-# in:   mutants/*.patch, the written ones; each names what it breaks (Breaks:), the cell to
-#       boot (Cell:) and the test that has to fail there (Killed-by:): SUITE.CASE of KUnit,
-#       PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST for one of windows.sh; then comes
-#       the diff
-#       mutants/functions.tsv: the functions that mutate.py breaks at every place, and the
-#       cells one of which has to notice; mutants/equivalent.tsv: which of them cannot be
-#       noticed, and why
-#       MUTANTS="NAME ..." only these: names, functions, or patterns of both ('*-lock-*');
-#       SAMPLE=N SEED=WORD: N of the generated ones, the same ones for the same word, and no
-#       written one; CELLS="A B": the generated ones of these; AGAIN=1: also what is known
-#       of the same inputs
-# out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said,
-#       a line "N killed, N survived"; of the generated, build/mutants/made/: the diffs, and
-#       FUNCTION.tsv (name, cell, inputs, code, state, what was said); a line for each
-#       survivor, and the score
+# in:   mutants/*.patch, the written ones: each names the test that has to fail, SUITE.CASE of
+#       KUnit, PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST; mutants/functions.tsv, what
+#       mutate.py breaks at every place; MUTANTS, names, functions, or patterns of both; SAMPLE,
+#       SEED, CELLS, of the generated ones; AGAIN
+# out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said; of
+#       the generated ones, build/mutants/made/: the diffs, and FUNCTION.tsv (name, cell, inputs,
+#       code, state, what was said); a line for each survivor, and the score
 # exit: 0 when each was killed, a written one by the test that it names; 1 otherwise
 #
-# Of the generated, what cannot be compiled, and what compiles to the same code as the
-# function does, or as another mutant of it, is set aside. The rest is killed when a test fails,
-# when the kernel itself complains, or when the guest takes more than twice as long as the
-# unbroken one.
-#
-# A mutant is only killed by a failed expectation of that test: a crash or a time-out does not
-# count. Nor does it matter what becomes of the guest once the test has said it: a lock that is
-# left held stops it dead, and nobody waits for that. All share a tree, and those of a cell a
-# kernel: 5 minutes for the first of a cell, then 10 s each; a header costs minutes.
-# shellcheck disable=SC2154,SC2034 # load_cell sets CELL_*, record.sh reads TREE_ID
+# A written mutant is only killed by a failed expectation of its test, whatever becomes of the
+# guest then: a lock that is left held stops it dead, and nobody waits for that. A generated one
+# is killed when a test fails, when the kernel itself complains, or when the guest takes more
+# than twice as long as the unbroken one; what cannot be compiled, or compiles to the code of
+# the function or of another mutant, is set aside. All share a tree, and those of a cell a kernel.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/lib.sh"
 SIDES=$BUILD/mutants$SUFFIX
@@ -37,8 +24,7 @@ SIDES=$BUILD/mutants$SUFFIX
 MUTANTS_DIR=$HARNESS/prove/mutants
 MUTATE=$HARNESS/prove/mutate.py
 WINDOWS=$HARNESS/prove/windows
-OUT=$SIDES
-MADE=$OUT/made
+MADE=$SIDES/made
 GRACE=5	# seconds that a guest may take after its test has failed, or the kernel complained
 declare -A LIMITS=()	# seconds that a guest may take, by cell
 STATES=(test kernel timeout equal same build listed survived)
@@ -110,9 +96,9 @@ boot()
 {
 	local pid left=$GRACE
 
-	mkdir -p "$OUT/$1"
+	mkdir -p "$SIDES/$1"
 	rm -f "$CELL_OUT"/{console.log,port.log,result.tsv}
-	"$HARNESS/guest/boot.sh" "$2" >"$OUT/$1/verdict.log" 2>&1 &
+	"$HARNESS/guest/boot.sh" "$2" >"$SIDES/$1/verdict.log" 2>&1 &
 	pid=$!
 	at_exit kill "$pid"
 	while kill -0 "$pid" 2>/dev/null; do
@@ -122,9 +108,9 @@ boot()
 	done
 	wait "$pid" || true
 	AT_EXIT=("${AT_EXIT[@]:1}")
-	cp "$CELL_OUT"/{console,port}.log "$OUT/$1/" ||
-		die "$1: the guest did not start: see $OUT/$1/verdict.log"
-	SAID=$(complaint "$3" "$OUT/$1")
+	cp "$CELL_OUT"/{console,port}.log "$SIDES/$1/" ||
+		die "$1: the guest did not start: see $SIDES/$1/verdict.log"
+	SAID=$(complaint "$3" "$SIDES/$1")
 	STATE=$(awk -F'\t' -v test="$3." '
 		$1 ~ /^(kunit|selftest)$/ && index($2 ".", test) == 1 { print $3; exit }' \
 		"$CELL_OUT/result.tsv" 2>/dev/null) || true
@@ -133,13 +119,12 @@ boot()
 # in_windows NAME TEST: the same, of one that windows.sh runs.
 in_windows()
 {
-	local said to=SAID
+	local said=$BUILD/windows$SUFFIX/$2/mutant/said to=SAID
 
-	said=$BUILD/windows$SUFFIX/$2/mutant/said
 	rm -f "$said"
 	env -u TREE -u KOUT -u AS MUTANT="$MUTANTS_DIR/$1.patch" TESTS="$2" \
-		"$WINDOWS.sh" >"$OUT/$1/verdict.log" 2>&1 || to=STATE
-	[ -f "$said" ] || die "$1: $(tail -n1 "$OUT/$1/verdict.log")"
+		"$WINDOWS.sh" >"$SIDES/$1/verdict.log" 2>&1 || to=STATE
+	[ -f "$said" ] || die "$1: $(tail -n1 "$SIDES/$1/verdict.log")"
 	printf -v "$to" %s "$(<"$said")"
 }
 
@@ -156,25 +141,24 @@ mutant()
 	begin_record "${inputs[@]}"
 	SAID='' STATE=''
 	if still_good mutant "$name"; then
-		SAID=$(recorded detail mutant "$name")
+		SAID=$(recorded mutant "$name")
 	else
-		rm -rf "${OUT:?}/$name"
-		mkdir -p "$OUT/$name"
-		case $test in
-		windows.*) in_windows "$name" "${test#windows.}" ;;
-		*)
+		rm -rf "${SIDES:?}/$name"
+		mkdir -p "$SIDES/$name"
+		if [[ $test = windows.* ]]; then
+			in_windows "$name" "${test#windows.}"
+		else
 			walk_tree "$TREE_REV" "$TREE" >/dev/null
 			pgit -C "$TREE" apply "$MUTANTS_DIR/$name.patch" || die \
 				"harness/prove/mutants/$name.patch does not apply to the stack: make it again"
 			"$HARNESS/guest/kernel.sh" "$cell"
 			"$HARNESS/guest/user.sh" "$cell"
 			boot "$name" "$cell" "$test"
-			;;
-		esac
+		fi
 		record mutant "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \
 			"${SAID:-$test: ${STATE:-did not run}}"
 	fi
-	result="SURVIVED (${STATE:-did not run}, see ${OUT#"$ROOT/"}/$name/)"
+	result="SURVIVED (${STATE:-did not run}, see ${SIDES#"$ROOT/"}/$name/)"
 	if [ -n "$SAID" ]; then
 		KILLED=$((KILLED + 1))
 		result=killed$'\n'"    $SAID"
@@ -235,7 +219,7 @@ prepare()
 		begin=$SECONDS
 		LIMIT=900 boot unbroken "$1" any
 		grep -qx exit "$CELL_OUT/ended" || SAID=${SAID:-$(<"$CELL_OUT/ended")}
-		[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $OUT/unbroken/"
+		[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $SIDES/unbroken/"
 		LIMITS[$1]=$(((SECONDS - begin) * 2 + 10))
 	fi
 	LIMIT=${LIMITS[$1]}
@@ -244,48 +228,54 @@ prepare()
 # attempt NAME CELL FILE OBJECT...: one generated mutant, in a cell that is prepared.
 attempt()
 {
-	local code=- state said='' same
+	local code=- state said=
 
 	exchange "$3" "$MADE/$1.patch"
 	if ! compile "${@:4}"; then
-		state=build said=$(grep -m1 error: "$MADE/compile.log" | tail -n1) || true
+		state=build said=$(grep -m1 error: "$MADE/compile.log") || true
+	elif code=$(code "${@:4}"); [ "$code" = "$CODE" ]; then
+		state=equal
+	elif said=$(alike "$1" "$2" "$code"); [ -n "$said" ]; then
+		state=same
+	elif ! "$HARNESS/guest/kernel.sh" "$2" 2>>"$MADE/compile.log"; then
+		state=build said="it cannot be linked"
 	else
-		code=$(code "${@:4}")
-		same=$(awk -F'\t' -v cell="$2" -v key="$KEY" -v code="$code" -v name="$1" '
-			$1 != name && $2 == cell && $3 == key && $4 == code { print $1; exit }' "$TABLE")
-		if [ "$code" = "$CODE" ]; then
-			state=equal
-		elif [ -n "$same" ]; then
-			state=same said=$same
-		elif ! "$HARNESS/guest/kernel.sh" "$2" 2>>"$MADE/compile.log"; then
-			state=build said="it cannot be linked"
-		else
-			LIMIT=$LIMIT boot "$1" "$2" any
-			state=${SAID%% *} said=${SAID#* }
-			[ -n "$state" ] || state=survived
-			[ "$state" != survived ] || grep -qx exit "$CELL_OUT/ended" || state=timeout
+		LIMIT=$LIMIT boot "$1" "$2" any
+		state=${SAID%% *} said=${SAID#* }
+		if [ -z "$state" ]; then
+			state=timeout
+			! grep -qx exit "$CELL_OUT/ended" || state=survived
 		fi
 	fi
 	rm -f "$MADE/compile.log"
 	exchange "$3" "$MADE/$1.patch" -R
 	cp -r "$CELL_KOUT"/.unbroken/. "$CELL_KOUT"
-	printf '%s\t' "$1" "$2" "$KEY" "$code" "$state" >>"$TABLE"
-	printf '%s\n' "$said" >>"$TABLE"
+	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$KEY" "$code" "$state" "$said" >>"$TABLE"
+}
+
+# alike NAME CELL CODE: the name of another mutant that compiled to that.
+alike()
+{
+	awk -F'\t' -v name="$1" -v cell="$2" -v key="$KEY" -v code="$3" '
+		$1 != name && $2 == cell && $3 == key && $4 == code { print $1; exit }' "$TABLE"
 }
 
 # break_function NAME FILE CELLS OBJECTS MUTANT...: all of them; a cell gets what those before
 # it did not notice. Adds to COUNT, and writes the record if it is the whole function.
 break_function()
 {
-	local name=$1 file=$2 cell mutant code state said left=("${@:5}") next objects figures
-	local -A found=() mine=() reason=()
+	local name=$1 file=$2 cell mutant state left=() next objects
+	local -A found=() mine=()
 
 	TABLE=$MADE/$name.tsv
 	touch "$TABLE"
 	read -ra objects <<<"$4"
-	for mutant in "${left[@]}"; do
-		reason[$mutant]=$(awk -F'\t' -v name="$mutant" '$1 == name { print $2 ": " $3 }' \
-			"$MUTANTS_DIR/equivalent.tsv")
+	for mutant in "${@:5}"; do
+		if grep -q "^$mutant"$'\t' "$MUTANTS_DIR/equivalent.tsv"; then
+			found[$mutant]=listed
+		else
+			left+=("$mutant")
+		fi
 	done
 	for cell in $3; do
 		side mutant "$cell"
@@ -293,16 +283,12 @@ break_function()
 		KEY=$INPUT_KEY LIMIT=
 		next=()
 		for mutant in "${left[@]}"; do
-			if [ -n "${reason[$mutant]}" ]; then
-				found[$mutant]=listed
-				continue
-			fi
 			if on AGAIN || [ -z "$(known "$mutant" "$cell")" ]; then
 				say mutants "$cell: $mutant"
 				[ -n "$LIMIT" ] || prepare "$cell" "${objects[@]}"
 				attempt "$mutant" "$cell" "$file" "${objects[@]}"
 			fi
-			IFS=$'\t' read -r code state said < <(known "$mutant" "$cell")
+			IFS=$'\t' read -r _ state _ < <(known "$mutant" "$cell")
 			[[ ${found[$mutant]:-} = survived && $state =~ ^(equal|same|build)$ ]] ||
 				found[$mutant]=$state
 			[[ $state =~ ^(test|kernel|timeout)$ ]] || next+=("$mutant")
@@ -388,7 +374,7 @@ main()
 	local all i name written=()
 	local -A COUNT=()
 
-	[ $# = 0 ] || die "mutants.sh takes no arguments, but MUTANTS=\"NAME …\" and AGAIN=1"
+	no_arguments "$@"
 	all=$(basename -s .patch -- "$MUTANTS_DIR"/*.patch | paste -sd' ')
 	# Patterns of names, not of files; on several lines as well.
 	read -rd '' -a ASKED <<<"${MUTANTS:-*}" || true
@@ -409,7 +395,6 @@ main()
 	done
 	lock mutants
 	the_tree head
-	TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 	export AS
 	KILLED=0
 	if [ ${#written[@]} -gt 0 ]; then

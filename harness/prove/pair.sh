@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # load_cell, the_tree and composed set what is read
-# The kernels without the stack and with it, beside each other; sourced after lib.sh.
+# The kernels without the stack and with it, beside each other; sourced after lib.sh. The side
+# base is the base alone, any other has the stack.
 #
-#   SIDES        the folder of both: build/sides, unless it is set before
+#   SIDES        the folder of all: build/sides, unless it is set before
 #   make_sides [EDIT [SIDE...]]   after the_tree: the trees of base and series, or of those
 #                SIDEs; EDIT SIDE REV, a function, changes the index of each (see variant)
-#   side SIDE CELL   exports TREE and KOUT of that kernel, and loads the cell
+#   side SIDE CELL   exports TREE and KOUT of that kernel, and loads the cell, with AS=NAME as
+#                the section [as NAME] has it; its name stays
+#   boot_to DIR CELL   boots the cell loaded; the logs go to DIR. Its status is the verdict's
 #   run, make_headers, guest_root, make_disks   see guest/root.sh
-#
-# base is the base alone, any other side has the stack. With AS=NAME the cell is as the
-# section [as NAME] has it; its name stays, the experiment says the rest.
 
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/guest/root.sh"
@@ -47,4 +46,15 @@ side()
 	fi
 	cell_folders
 	CELL_cell=$2
+}
+
+boot_to()
+{
+	local status=0
+
+	mkdir -p "$1"
+	"$HARNESS/guest/boot.sh" "$2" >"$1/verdict.log" 2>&1 || status=$?
+	cp "$CELL_OUT"/{console,port}.log "$1/" ||
+		die "$2: the guest did not start: see $1/verdict.log"
+	return "$status"
 }

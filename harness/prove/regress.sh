@@ -2,15 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # regress.sh: the kernel's own tests of mm, on base and series.
 #
-# in:   regress.tsv, or TESTS="NAME NAME ..." of it; CELLS="x86_64-debug arm64"; RETRIES=3: how
-#       often what seems worse is run again, on both sides; AGAIN=1: also what has passed
+# in:   regress.tsv; TESTS, CELLS, AGAIN; RETRIES=3: how often what seems worse is run again
 # out:  a record of each test and cell; build/regress/CELL/{base,series}.logs/; a table
 #       on stdout, its last line "N compared, N worse"
 # exit: 0 when nothing is worse; 1 when something is, or was not run at all
 #
-# Both kernels of a cell get the configuration of [as regress], the same tests (those of the
-# base) and command lines. A guest that dies in a test is booted again for those after it.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
+# Both sides get the same tests, those of the base. A guest that dies in a test is booted again
+# for those after it.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -23,7 +21,7 @@ RETRIES=${RETRIES:-3}
 SUITES=(usercopy slub_test damon damon-operations damon-sysfs kasan kfence lazy_mmu_mode)
 export AS=regress
 
-# built_from: what the programs depend on; make sees only the .c files.
+# What the programs depend on; make sees only the .c files.
 built_from()
 {
 	tgit rev-parse HEAD
@@ -31,8 +29,8 @@ built_from()
 	cat "$HARNESS"/prove/regress/*.h "$HARNESS"/prove/regress/sys/*.h
 }
 
-# build_tests: the selftests of the base, static, by their own Makefile. Debian's cross
-# compilers have no libnuma and no libcap: harness/prove/regress has what is used of them.
+# The selftests of the base, static, by their own Makefile. Debian's cross compilers have no
+# libnuma and no libcap: harness/prove/regress has what is used of them.
 build_tests()
 {
 	local bin=$OUT/bin lib
@@ -77,10 +75,10 @@ tests()
 # boot CELL SIDE ROUND LINES: until each line was begun once.
 boot()
 {
-	local lines=$4 n=0 begun=first logs=$OUT/$2.logs root=$OUT/root log program
+	local lines=$4 n=0 begun=first logs=$OUT/$2.logs root=$OUT/root program
 
 	side "$2" "$1"
-	mkdir -p "$logs" "$CELL_OUT"
+	mkdir -p "$CELL_OUT"
 	[ -f "$CELL_OUT/swap.img" ] || make_disks 512
 	while [ -n "$begun" ]; do
 		n=$((n + 1))
@@ -93,11 +91,9 @@ boot()
 			[ -z "$program" ] || cp -u "$OUT/bin/$program" "$root/bin/"
 		done <<<"$lines"
 		guest_root "$root"
-		"$HARNESS/guest/boot.sh" "$1" >"$logs/verdict.log" 2>&1 || true
-		for log in console port; do
-			cp "$CELL_OUT/$log.log" "$logs/$3-$n.$log" ||
-				die "$1: the guest left no $log.log: see $logs/verdict.log"
-		done
+		boot_to "$logs" "$1" || true
+		mv "$logs/console.log" "$logs/$3-$n.console"
+		mv "$logs/port.log" "$logs/$3-$n.port"
 		begun=$(sed -n 's/^guest: selftest //p' "$logs/$3-$n.port")
 		lines=$(awk 'NR == FNR { begun[$1]; next } NF && !($1 in begun)' \
 			<(echo "$begun") <(echo "$lines"))
@@ -146,7 +142,7 @@ regress_cell()
 	done <"$OUT/judged"
 }
 
-[ $# = 0 ] || die "regress.sh takes no arguments, but CELLS=\"…\", TESTS=\"…\", RETRIES=N and AGAIN=1"
+no_arguments "$@"
 [[ $RETRIES =~ ^[0-9]$ ]] || die "RETRIES=$RETRIES: it is a number from 0 to 9"
 for name in ${TESTS:-}; do
 	grep -q "^$name"$'\t' "$LIST" || die "no test '$name' in harness/prove/regress.tsv"
@@ -154,13 +150,12 @@ done
 for name in "${CELLS[@]}"; do
 	load_cell "$name"
 	[ -f "$HARNESS/guest/config/regress-$name.config" ] ||
-		die "no harness/guest/config/regress-$name.config: make regress does x86_64-debug and arm64"
+		die "no harness/guest/config/regress-$name.config: there is x86_64-debug, and arm64"
 done
 lock regress
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree head
 make_sides
-TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 for name in "${CELLS[@]}"; do
 	regress_cell "$name"
 done

@@ -2,19 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # windows.sh: hits the windows in which a page table goes away, on base and series.
 #
-# in:   windows/: widen.patch, windows.tsv (or TESTS="TEST TEST ..." of it), the programs;
-#       DURATION=10, seconds until a test that does not fail ends; AGAIN=1: also what came out
-#       right before; MUTANT=FILE, a patch that breaks the stack: then only that is booted,
-#       and has to lose what the base does
+# in:   windows/: widen.patch, windows.tsv, the programs (see README.md there); TESTS, DURATION,
+#       AGAIN; MUTANT=FILE, a patch that breaks the stack: then only that is booted, and has to
+#       lose what the base does
 # out:  build/windows/TEST/{base,series,mutant}/ (logs), a record of each but mutants; a
 #       table on stdout, its last line "N windows, N not hit, N wrong"
 # exit: 0 when each window was hit on both sides, each test lost on the base what it
 #       should, and nothing on the series; 1 otherwise
-#
-# A window is hit when what is in the page table, or in the pmd that refers to it, was seen to
-# change while a thread was in it: see widen.patch. Each test has a guest of its own, since the
-# base may not survive it.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 SIDES=$BUILD/windows$SUFFIX
@@ -33,11 +27,10 @@ lines()
 		tests ~ /^ *$/ || index(tests, " " $3 " ")' "$ROOT/$TABLE"
 }
 
-check_arguments()
+check_knobs()
 {
 	local name program test cell lost
 
-	[ $# = 0 ] || die "windows.sh takes no arguments, but TESTS=\"…\" and DURATION=SECONDS"
 	[[ $DURATION =~ ^([1-9]|1[0-9]|20)$ ]] ||
 		die "DURATION=$DURATION: it is a number of seconds, from 1 to 20"
 	[ -z "${MUTANT:-}" ] || [ -f "$MUTANT" ] || die "MUTANT=$MUTANT: no such patch"
@@ -88,9 +81,7 @@ outcome()
 	local said=
 
 	RESULT="FAILED, see ${LOGS#"$ROOT/"}/"
-	! "$HARNESS/guest/boot.sh" "$2" >"$LOGS/verdict.log" 2>&1 || RESULT=held
-	cp "$CELL_OUT"/{console,port}.log "$LOGS/" ||
-		die "$TEST: the guest did not start: see $LOGS/verdict.log"
+	! boot_to "$LOGS" "$2" || RESULT=held
 	[ "$RESULT" = held ] || [ "$3" = - ] ||
 		! said=$(grep -ahm1 -E -- "$3" "$LOGS"/{port,console}.log) || RESULT=lost
 	HITS=$(sed -nE "s/.*window $1: ([0-9]+) hits.*/\1/p" "$LOGS"/{port,console}.log |
@@ -114,7 +105,7 @@ one_side()
 	echo "$*" >"$LOGS/line"
 	begin_record "$LOGS/line" "$WINDOWS/$3.c" "$WINDOWS"/{race.h,../repro/repro.h,widen.patch}
 	if still_good window "$4" "$1"; then
-		SAID=$(recorded detail window "$4" "$1")
+		SAID=$(recorded window "$4" "$1")
 		return
 	fi
 	say windows "$4, $1"
@@ -127,13 +118,13 @@ one_side()
 		record window "$4" "$good" "$SAID" --side "$1" --figures "$LOGS/figures.tsv"
 }
 
-check_arguments "$@"
+no_arguments "$@"
+check_knobs
 lock windows
 mapfile -t CELLS < <(lines | cut -f4 | sort -u)
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree head
 make_sides widen "${NAMES[@]}"
-TREE_ID=$(bgit rev-parse "$TREE_REV^{tree}")
 HEADERS='' COUNT=0 NOT_HIT=0 WRONG=0
 printf '%-15s %-23s %-15s %-18s' window test cell "closed by"
 printf '  %-18s' "${NAMES[@]}"

@@ -2,14 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # cell.sh CELL: one cell from nothing to its verdict.
 #
-# in:   the knobs of the scripts that it calls: BASE, LINUX, TREE, KOUT, ACCEL, AS,
-#       JOBS; RUN=ID the run of matrix.sh that it is part of
-# out:  build/cells/CELL/, the record (judge/records.py); the verdict on stdout
+# in:   RUN=ID the run of matrix.sh that it is part of
+# out:  build/cells/CELL/, the verdict on stdout; the record, unless it did not come to that
 # exit: 0 everything ran and passed; 1 it did not, or something before failed
-#
-# With TREE=DIR the tree is taken as it is. A cell without a machine is only built. No
-# record: this says nothing of the cell, it did not come to that.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
@@ -33,7 +28,8 @@ step()
 	exit "$status"
 }
 
-[ $# = 1 ] || die "usage: cell.sh CELL (make matrix CELLS= has several), or make cell CELL=NAME: the cells are $(cell_names | paste -sd' ')"
+[ $# = 1 ] || die "usage: cell.sh CELL (make matrix CELLS= has several), or make cell" \
+	"CELL=NAME: the cells are $(cell_names | paste -sd' ')"
 [ -z "${KOUT:-}" ] || [ -d "$(dirname "$KOUT")" ] ||
 	die "KOUT=$KOUT: the folder that it is in does not exist"
 load_cell "$1"

@@ -2,16 +2,13 @@
 # shellcheck shell=bash
 # The hosts that matrix.sh spreads the cells over; sourced by it.
 #
-#   prepare_hosts FILE   gives each host of FILE the repository and the base, has it
-#                        compose the tree, and puts those that came to the same tree
-#                        as this machine, TREE_ID, into HOSTS_READY
+#   prepare_hosts FILE   gives each host of FILE (as parallel --sshloginfile has it) the
+#                        repository as it is here and the base, has it compose the tree, and
+#                        puts those that came to TREE_ID into HOSTS_READY
 #   HOST_OPTIONS         what GNU parallel needs to use them
 #
-# FILE is as parallel --sshloginfile has it: a line a host, [user@]name, `#` for comments. ssh
-# must get in without a question; a host needs Debian, rsync, perl, and root or sudo without a
-# password for what else is to be installed. Everything is in ptlock-matrix/ in the home there:
-# files as they are here, committed or not, and build/, which stays for the next time.
-# PARALLEL_SSH is another ssh command.
+# Everything is in ptlock-matrix/ in the home there; build/ stays for the next time. A host
+# needs Debian, rsync, perl, and root or sudo without a password.
 
 HOST_DIR=ptlock-matrix
 HOSTS_OUT=$BUILD/hosts

@@ -3,19 +3,14 @@
 # job.sh CELL,CELL...: the cells of one build, one after the other.
 #
 # in:   from matrix.sh, here or on a host: RUN=ID its run, STEP=N/M how far that has come,
-#       KEEP=0 drops the kernel when all of the cells passed, RETURN=DIR gets a copy of the
-#       results in DIR/cells and DIR/records
+#       KEEP, RETURN=DIR gets a copy of the results in DIR/cells and DIR/records
 # out:  build/cells/CELL/: what cell.sh leaves, job.log
 # exit: 0 each cell has its verdict, pass or fail; other than 0: one has none, which
 #       says nothing of the cell: it should be run elsewhere, or again
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/judge/record.sh"
-
-# What goes home: all that a person or report.py reads.
-FILES=(job.log console.log port.log qemu.log seconds result.tsv)
 
 run_cell()
 {
@@ -31,13 +26,14 @@ run_cell()
 	[ -z "${RETURN:-}" ] || hand_over "$1"
 }
 
+# What goes home: all that a person or report.py reads.
 hand_over()
 {
 	local file to=$RETURN/cells/${CELL_OUT##*/} records=$RETURN/${RECORDS##*/}/cell
 
 	mkdir -p "$to" "$records"
 	cp -p "$(record_file cell "$1")" "$records/"
-	for file in "${FILES[@]/#/$CELL_OUT/}"; do
+	for file in "$CELL_OUT"/{*.log,seconds,result.tsv}; do
 		[ ! -f "$file" ] || cp -p "$file" "$to/"
 	done
 }
@@ -47,8 +43,7 @@ read -ra cells <<<"${1//,/ }"
 # A job whose caller was cut off may still be ending.
 lock job
 need_space 400 "a kernel"
-BAD=
-KEEP=${KEEP:-1}
+BAD='' KEEP=${KEEP:-1}
 for cell in "${cells[@]}"; do
 	say matrix "${STEP:-1/1}: $cell"
 	run_cell "$cell"

@@ -2,18 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # matrix.sh [CELL...]: all cells, here or spread over hosts, and a table of them.
 #
-# in:   cells, CELLS="A B", or else all of cells.ini
-#       AGAIN=1      also those that passed already with the very same inputs; without
-#                    it, a run that was interrupted goes on where it was
-#       KEEP=0       drops the kernel of what has passed, to save disk space
-#       HOSTS=FILE   on these hosts, through ssh: see hosts.sh
-# out:  the verdict of each cell; build/cells/CELL/, and its record (see judge/records.py); a
-#       table at the end; GNU parallel's job log, build/matrix.joblog
+# in:   cells, CELLS="A B", or else all of cells.ini; AGAIN, KEEP, HOSTS (see hosts.sh)
+# out:  what cell.sh leaves of each; a table at the end; GNU parallel's build/matrix.joblog
 # exit: 0 every cell passed; 1 one did not, or did not run, when the rest has run as well
 #
 # GNU parallel runs the jobs, see job.sh: a job is the cells that share a build, so that no
 # kernel is built on two hosts. Its own --resume knows which jobs ran, not of what.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
