@@ -4,7 +4,6 @@
 #
 # in:   deps.tsv: the lines for all, and those of each GATE; the packages of each CELL; root,
 #       or sudo without a password; DEPS=skip: does nothing
-# out:  on stderr which packages and what for, when there are any
 # exit: 0 all there; 1 with one line that names what is missing
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -27,20 +26,6 @@ wanted()
 	MISSING+=("$1")
 	WHY+="$1 ($3), "
 	ABSENT+="$2 ($1), "
-}
-
-# of_cell CELL: its compiler, libc and QEMU.
-of_cell()
-{
-	local package command
-
-	load_cell "$1"
-	for package in $CELL_packages; do
-		command=-
-		[[ $package != gcc* ]] || command=${CELL_cross}gcc
-		[[ $package != qemu* || -z $CELL_qemu ]] || command=${CELL_qemu%% *}
-		wanted "$package" "$command" "cell $1"
-	done
 }
 
 # Without package indexes, or with old ones, it takes an update first.
@@ -81,6 +66,12 @@ while IFS=$'\t' read -r package gate command reason; do
 	[[ $gates != *" $gate "* ]] || wanted "$package" "$command" "$reason"
 done < <(grep -v '^#' "$TABLE")
 for cell; do
-	of_cell "$cell"
+	load_cell "$cell"
+	for package in $CELL_packages; do
+		command=-
+		[[ $package != gcc* ]] || command=${CELL_cross}gcc
+		[[ $package != qemu* || -z $CELL_qemu ]] || command=${CELL_qemu%% *}
+		wanted "$package" "$command" "cell $cell"
+	done
 done
 [ ${#MISSING[@]} = 0 ] || install_missing

@@ -1,10 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# test.sh: the tests of harness/, the checks of lint.sh, cells of the stack, a few mutants,
-# written and generated.
+# test.sh: the tests of harness/, lint, cells of the stack, mutants, written and generated.
 #
 # in:   CELLS, and only their mutants; LINT_SLOW
-# out:  what went on; the last line is "N passed, N failed"; build/unit/, build/lint/
+# out:  build/unit/, build/lint/; the last line is "N passed, N failed"
 # exit: 0 nothing failed and something passed; 1 otherwise, when the rest has run as well
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -116,9 +115,7 @@ generated()
 }
 
 read -ra cells <<<"${CELLS:-x86_64 arm64 arm-lpae-highpte}"
-for name in "${cells[@]}"; do
-	load_cell "$name"
-done
+load_cells "${cells[@]}"
 "$HARNESS/gate/deps.sh" --test --lint --matrix --mutants --model --bench "${cells[@]}"
 "$HARNESS/source/tree.sh" >/dev/null
 unit_tests

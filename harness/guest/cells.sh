@@ -5,6 +5,7 @@
 #   load_cell NAME   sets CELL_<key> for each key of cells.ini, empty where the cell has
 #                    none, and the folders CELL_SRC (the tree), CELL_KOUT (kernel build)
 #                    and CELL_OUT (everything else)
+#   load_cells NAME...   all of them, before an hour has been spent on the first
 #   cell_names       all names, in the order of the file
 #   lock_kernel      no other script builds, or drops, the kernel of the cell loaded
 #   drop_kernel      removes its build folder
@@ -48,6 +49,15 @@ load_cell()
 	[ -n "$line" ] || line=$(read_cells get "$1") || exit 1
 	eval "$line"
 	cell_folders
+}
+
+load_cells()
+{
+	local name
+
+	for name; do
+		load_cell "$name"
+	done
 }
 
 lock_kernel()

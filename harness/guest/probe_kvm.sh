@@ -1,18 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# probe_kvm.sh IMAGE QEMU [ARG...]: can KVM run a guest here, now?
+# probe_kvm.sh IMAGE QEMU [ARG...]: can KVM boot that kernel here, now?
 #
-# in:   a kernel for the host's architecture; QEMU and the machine to boot it on
-# out:  the answer in build/kvm-probe, good until the next boot of the host
-# exit: 0 it can; 1 it cannot
+# exit: 0 it can; 1 it cannot; build/kvm-probe has the answer until the next boot of the host
 #
-# Opening /dev/kvm proves nothing, nor does making a VM, nor even running a few instructions in
-# it: there are machines where all of that works, and a kernel then hangs for ever. So it is
-# booted, with no root file system, and is to get as far as missing that, within seconds.
+# There are machines where /dev/kvm opens and runs instructions, and a kernel then hangs for
+# ever. So it is booted, and is to get as far as missing its root file system, within seconds.
 
 . "$(dirname "$0")/../lib/lib.sh"
-
-LIMIT=8
 
 [ $# -ge 2 ] || die "usage: probe_kvm.sh IMAGE QEMU [ARG...]"
 [ -w /dev/kvm ] || exit 1
@@ -28,7 +23,7 @@ fi
 say kvm "does it work here?"
 scratch "$BUILD/kvm-probe.tmp"
 answer=no
-timeout -k 1 "$LIMIT" "${@:2}" -accel kvm -nodefaults -nographic -no-reboot \
+timeout -k 1 8 "${@:2}" -accel kvm -nodefaults -nographic -no-reboot \
 	-kernel "$1" -append 'console=ttyS0 kunit.enable=0 reboot=t panic=-1' \
 	-serial file:"$BUILD/kvm-probe.tmp/console" </dev/null \
 	>"$BUILD/kvm-probe.tmp/log" 2>&1 &

@@ -7,10 +7,6 @@
 #       and the guest ends after the last
 # out:  stdout, the console; build/cells/CELL-shell/; build/busybox/ARCH, Debian's
 # exit: 0 the shell was left; 1 with one line that says why there was none
-#
-# /bin has the selftests of the cell, /mnt its disk. Ctrl-C goes to the guest, Ctrl-A X ends
-# it whatever it does.
-# shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/lib/apt.sh"
@@ -23,13 +19,11 @@ busybox()
 	local dir=$BUILD/busybox
 
 	[ ! -x "$dir/$1" ] || return 0
+	say shell "fetching busybox-static for $1"
 	scratch "$dir/apt"
 	own_apt "$dir/apt" trixie "$1"
-	say shell "fetching busybox-static for $1"
-	(cd "$dir/apt" && apt-get "${APT_OPTIONS[@]}" update --error-on=any &&
-		apt-get "${APT_OPTIONS[@]}" download "busybox-static:$1") >"$dir/log" 2>&1 </dev/null ||
-		die "cannot fetch Debian's busybox-static for $1: $(tail -n1 "$dir/log")"
-	dpkg-deb --fsys-tarfile "$dir"/apt/busybox-static_*.deb |
+	own_download "$dir/apt" "busybox-static:$1"
+	dpkg-deb --fsys-tarfile "$dir"/apt/get/busybox-static_*.deb |
 		tar -xO --wildcards '*bin/busybox' | put "$dir/$1"
 	chmod +x "$dir/$1"
 }
@@ -60,7 +54,8 @@ make_root()
 	put "$CELL_OUT/with-shell.cpio" cat "$CELL_OUT/initramfs.cpio" "$root.cpio"
 }
 
-[ $# = 1 ] || die "usage: shell.sh CELL, or make shell CELL=NAME: the cells are $(cell_names | paste -sd' ')"
+[ $# = 1 ] || die "usage: shell.sh CELL, or make shell CELL=NAME: the cells are" \
+	"$(cell_names | paste -sd' ')"
 CELL=$1 SIDE=${SIDE:-series} PIPED='' arch=amd64
 [[ $SIDE =~ ^(base|series)$ ]] || die "SIDE=$SIDE: it is base or series"
 if [ -n "${SHARE:-}" ]; then

@@ -2,17 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # try.sh: runs C programs in guests, on base and series, beside each other.
 #
-# in:   PROG="A.c B.c ...", each file a program, anywhere; CELLS="x86_64 ..."; SIDE=base,
-#       series or both (the default); TIMEOUT=60, seconds for a program
+# in:   PROG="A.c B.c ...", each file a program, anywhere; CELLS, SIDE; TIMEOUT=60
 # out:  build/try/PROGRAM/CELL-SIDE/ (console.log, port.log, verdict.log), the records; a
 #       table, and of those that failed the last lines that they printed
 # exit: 0 when none failed on the series (SIDE=base: on the base); 1 otherwise, also when
 #       a file does not compile: then nothing is booted
 #
 # A program is judged by its exit status, 0 pass, 4 skip, else fail, by its KTAP if it prints
-# any, and by what the kernel says meanwhile. It is linked statically, with -pthread and the
-# headers of the series (kselftest_harness.h as well), and runs alone in a guest of its own, as
-# root, in /mnt, an empty ext4, with some swap.
+# any, and by what the kernel says meanwhile. It is linked statically, with the headers of the
+# series, and runs alone in a guest, as root, in /mnt, an empty ext4, with some swap.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/prove/pair.sh"
@@ -107,9 +105,7 @@ no_arguments "$@"
 [[ $SIDE =~ ^(base|series|both)$ ]] || die "SIDE=$SIDE: it is base, series or both"
 read -ra SIDES_OF <<<"${SIDE/both/base series}"
 programs
-for cell in "${CELLS[@]}"; do
-	load_cell "$cell"
-done
+load_cells "${CELLS[@]}"
 lock try
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree work

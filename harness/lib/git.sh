@@ -10,11 +10,8 @@ DEFAULT_BASE=7.3
 # owner PATH: the advice when PATH is another user's.
 owner()
 {
-	local who
-
-	who=$(stat -c %U "$1")
-	echo "$1 belongs to $who, and you are $(id -un): run as $who," \
-		"or make it yours (sudo chown -R $(id -un) $BUILD)"
+	stat -c "%n belongs to %U, and you are $(id -un): run as %U, or make it yours \
+(sudo chown -R $(id -un) $BUILD)" "$1"
 }
 
 [[ $ROOT != *[[:space:]:]* ]] || die "the kernel cannot be built in $ROOT:" \
@@ -94,8 +91,7 @@ with_needs()
 	done
 }
 
-# pgit ARG...: git as if there were no configuration of the user's, so that
-# what it writes does not depend on whose machine it runs on.
+# pgit ARG...: git as if there were no configuration of the user's.
 pgit()
 {
 	env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS -u GIT_EXTERNAL_DIFF \
@@ -103,13 +99,12 @@ pgit()
 		GIT_PAGER=cat git "$@"
 }
 
-# bgit ARG...: pgit on base.git.
+# The same, on base.git; in the tree.
 bgit()
 {
 	pgit --git-dir="$BASE_GIT" "$@"
 }
 
-# tgit ARG...: pgit in the tree.
 tgit()
 {
 	pgit -C "${TREE:-$TREE_DIR}" "$@"
@@ -198,8 +193,8 @@ the_tree()
 	if [ "$1" = patches ]; then
 		composed ""
 		TREE_REV=$TIP_REV
-		edits=$([ ! -d "$dir" ] || tree_work "$TIP_REV")
 		text="what patches/ give on $(bgit log -1 --format=%s "$BASE_REV")"
+		edits=$([ ! -d "$dir" ] || tree_work "$TIP_REV")
 		text+=${edits:+ ($dir $edits, left out)}
 	else
 		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" -q >/dev/null || exit 1
@@ -242,9 +237,8 @@ walk_tree()
 	echo "$dir"
 }
 
-# variant REV EDIT [ARG...]: REV with what the function EDIT makes of its index, as a
-# commit; prints it. It is always the same one, so that nothing is written and built
-# again when it is checked out.
+# variant REV EDIT [ARG...]: REV with what the function EDIT makes of its index, as a commit,
+# always the same one; prints it.
 variant()
 {
 	local -x GIT_INDEX_FILE=$BUILD/.variant-index.$$ \

@@ -9,7 +9,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=$ROOT/build HARNESS=$ROOT/harness
 export JOBS=${JOBS:-$(nproc)}
 
-# Scripts call each other: the elapsed time counts from the first one.
+# Scripts call each other: time counts from the first one.
 export PTLOCK_START=${PTLOCK_START:-$(date +%s)}
 
 # A caller's repository (a git hook, say) must not become ours, nor the flags of
@@ -41,7 +41,7 @@ say()
 	fi
 }
 
-# note MSG: a line that stays, on stderr.
+# note MSG: a line that stays.
 note()
 {
 	printf '%s%s\n' "$CLEAR" "$*" >&2

@@ -12,24 +12,19 @@ SERIES=${SERIES:-all}
 [ "$SERIES" != all ] || BRANCH=${BRANCH:-ptlock-stack}
 BRANCH=${BRANCH:-$SERIES}
 
-check_input()
-{
-	read_stack
-	[ "$SERIES" = all ] || with_needs "$SERIES" >/dev/null
-	[ -n "${LINUX:-}" ] || die "say where: LINUX=DIR, a git tree of Linux"
-	[ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ] ||
-		die "LINUX=$LINUX: not the top of a git tree (for a directory use quilt)"
-	linux_git check-ref-format --branch "$BRANCH" >/dev/null 2>&1 ||
-		die "BRANCH=$BRANCH: not a name for a branch"
-	! linux_git rev-parse -q --verify "refs/heads/$BRANCH" >/dev/null ||
-		die "$LINUX has a branch $BRANCH already: delete it or give BRANCH=NAME"
-	identity "$LINUX" || identity "$ROOT" ||
-		die "no identity to commit with: git config user.name and user.email first"
-	export GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL
-}
-
 no_arguments "$@"
-check_input
+read_stack
+[ "$SERIES" = all ] || with_needs "$SERIES" >/dev/null
+[ -n "${LINUX:-}" ] || die "say where: LINUX=DIR, a git tree of Linux"
+[ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ] ||
+	die "LINUX=$LINUX: not the top of a git tree (for a directory use quilt)"
+linux_git check-ref-format --branch "$BRANCH" >/dev/null 2>&1 ||
+	die "BRANCH=$BRANCH: not a name for a branch"
+! linux_git rev-parse -q --verify "refs/heads/$BRANCH" >/dev/null ||
+	die "$LINUX has a branch $BRANCH already: delete it or give BRANCH=NAME"
+identity "$LINUX" || identity "$ROOT" ||
+	die "no identity to commit with: git config user.name and user.email first"
+export GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL
 the_tree patches
 composed "$SERIES"
 [ "$(linux_git rev-parse HEAD)" = "$BASE_REV" ] ||

@@ -1,19 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Write a series as mails to build/post/SERIES/: cover letter and patches.
+# series.sh [V=N]: a series as mails, cover letter and patches.
 #
-# usage: SERIES=NAME harness/post/series.sh [V=N]     prints the directory on stdout
-#
-# Takes patches/SERIES as composed by compose.sh, its 0000-cover-letter.txt (subject, blank
-# line, body) and the identity from git's configuration, which becomes From and Signed-off-by:
-# the stored patches carry nobody's. To: is what patches/stack says, Cc: comes from the
-# kernel's get_maintainer.pl. V=2 makes it [PATCH v2 …]. The result is applied again with git
-# am on what the series needs, and compared. What was there before goes to
-# build/post/SERIES.old. OUT=DIR writes to DIR/SERIES. NOSIGN=1 leaves the sign-off and the
-# addresses out, for checking only; with it, SERIES=all does all of them (lint.sh). BASE=6.12
-# takes patches/SERIES/6.12, and makes mails [PATCH 6.12.y …] to stable, in build/post-6.12.
-#
-# Exit code: 0, or 1 with one line on stderr and the directory as it was.
+# in:   SERIES=NAME, composed; patches/SERIES/0000-cover-letter.txt (subject, blank line, body);
+#       git's identity, which becomes From and Signed-off-by; V=2 makes it [PATCH v2 …].
+#       NOSIGN=1, for lint.sh: without sign-off and addresses; SERIES=all is all of them then
+# out:  build/post/SERIES/ (OUT=DIR: DIR/SERIES), its name on stdout; what was there before is
+#       in SERIES.old. git am of it was seen to give the tree of patches/
+# exit: 0, or 1 with one line on stderr and the directory as it was
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -35,7 +29,6 @@ check_input()
 	with_needs "$SERIES" >/dev/null
 	identity "$ROOT" ||
 		die "no identity to sign off with: git config user.name and user.email first"
-	[[ $IDENT_EMAIL == *@* ]] || die "user.email '$IDENT_EMAIL' is no address"
 	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
 	need_tree
 	composed ""
@@ -47,16 +40,16 @@ check_input()
 # base is an import of a package: its commit id means nothing to others, its name does.
 describe()
 {
-	local cover
+	local cover=patches/$1$FOLDER/0000-cover-letter.txt text
 
-	cover=patches/$1$FOLDER/0000-cover-letter.txt
-	[ -s "$ROOT/$cover" ] || die "$cover is missing: subject, blank line, body"
-	awk 'NR == 1 && !NF || NR == 2 && NF { exit 1 }' "$ROOT/$cover" ||
+	COVER=$ROOT/$cover
+	[ -s "$COVER" ] || die "$cover is missing: subject, blank line, body"
+	awk 'NR == 1 && !NF || NR == 2 && NF { exit 1 }' "$COVER" ||
 		die "$cover: must be a subject, a blank line, the body"
 	at_exit bgit branch -q -D "post/$1"
 	bgit branch -q -f "post/$1" "$TIP_REV"
-	bgit config "branch.post/$1.description" \
-		"$(cat "$ROOT/$cover")"$'\n\n'"Based on: $(bgit log -1 --format=%s "$BASE_REV")"
+	text=$(<"$COVER")$'\n\n'"Based on: $(bgit log -1 --format=%s "$BASE_REV")"
+	bgit config "branch.post/$1.description" "$text"
 }
 
 # format NAME DIR ARG...
@@ -70,9 +63,8 @@ format()
 	on NOSIGN || args+=(-s)
 	# git looks only into the commits for what the cover letter is encoded in.
 	bgit log --format=%B "$START_REV..$TIP_REV" | LC_ALL=C grep -q '[^ -~	]' ||
-		! LC_ALL=C grep -q '[^ -~	]' "$PATCHES/$1$FOLDER/0000-cover-letter.txt" ||
+		! LC_ALL=C grep -q '[^ -~	]' "$COVER" ||
 		args+=(--add-header='Content-Type: text/plain; charset=UTF-8')
-	GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \
 	bgit format-patch -q "${args[@]}" "$START_REV..post/$1"
 }
 
@@ -104,41 +96,35 @@ verify()
 	fi
 	pgit -C "$am" checkout -q -f --detach "$START_REV"
 	mapfile -t patches < <(find "$1" -name '*.patch' ! -name '*0000-*' | sort)
-	GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \
-	pgit -C "$am" am -q --whitespace=nowarn --empty=keep \
-		"${patches[@]}" >"$WORK/log" 2>&1 || die "git am refuses the series: $(head -n 1 "$WORK/log")"
+	pgit -C "$am" am -q --whitespace=nowarn --empty=keep "${patches[@]}" >"$WORK/log" 2>&1 ||
+		die "git am refuses the series: $(head -n 1 "$WORK/log")"
 	[ "$(pgit -C "$am" rev-parse 'HEAD^{tree}')" = "$(bgit rev-parse "$TIP_REV^{tree}")" ] ||
 		die "git am of the series gives another tree than patches/"
 }
 
-main()
-{
-	local name arg
-
-	for arg; do
-		[[ $arg == V=* ]] || die "usage: SERIES=NAME series.sh [V=N]"
-		V=${arg#V=}
-	done
-	check_input
-	lock series
-	scratch "$WORK"
-	for name in "${NAMES[@]}"; do
-		composed "$name"
-		say series "$name: formatting $(bgit rev-list --count "$START_REV..$TIP_REV") patches"
-		describe "$name"
-		addresses "$name"
-		format "$name" "$WORK/mails/$name" "${ADDRESSES[@]}"
-		say series "$name: applying it again with git am"
-		verify "$WORK/mails/$name"
-	done
-	mkdir -p "$OUT"
-	for name in "${NAMES[@]}"; do
-		rm -rf "${OUT:?}/$name.old"
-		[ ! -e "$OUT/$name" ] || mv "$OUT/$name" "$OUT/$name.old"
-		mv "$WORK/mails/$name" "$OUT/"
-	done
-	on NOSIGN || note "to mail it: git send-email $OUT/$SERIES"
-	[ "$SERIES" = all ] && echo "$OUT" || echo "$OUT/$SERIES"
-}
-
-main "$@"
+for arg; do
+	[[ $arg == V=* ]] || die "usage: SERIES=NAME series.sh [V=N]"
+	V=${arg#V=}
+done
+check_input
+export GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL
+lock series
+scratch "$WORK"
+for name in "${NAMES[@]}"; do
+	composed "$name"
+	say series "$name: formatting $(bgit rev-list --count "$START_REV..$TIP_REV") patches"
+	describe "$name"
+	addresses "$name"
+	format "$name" "$WORK/mails/$name" "${ADDRESSES[@]}"
+	say series "$name: applying it again with git am"
+	verify "$WORK/mails/$name"
+done
+mkdir -p "$OUT"
+for name in "${NAMES[@]}"; do
+	rm -rf "${OUT:?}/$name.old"
+	[ ! -e "$OUT/$name" ] || mv "$OUT/$name" "$OUT/$name.old"
+	mv "$WORK/mails/$name" "$OUT/"
+done
+on NOSIGN || note "to mail it: git send-email $OUT/$SERIES"
+[ "$SERIES" != all ] || SERIES=
+echo "$OUT${SERIES:+/$SERIES}"

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # answer.sh: how long until a developer has an answer, beside the kernel's kunit.py.
 #
-# out:  a record: seconds of make cell CELL=x86_64, of kunit.py run --arch=x86_64 with
-#       the same suite, and their ratio, a row a step; the same on stdout
+# out:  a record: seconds of make cell CELL=x86_64, of kunit.py with the same suite, and their
+#       ratio, a row a step; the same on stdout
 # exit: 0 measured; 1 something failed, with one line that says what
 #
-# Both without ccache, with all CPUs, and emulated. What ours does beyond kunit.py is in its
-# time: userspace, and its tests.
+# Both without ccache, with all CPUs, and emulated; userspace and its tests are in our time.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"

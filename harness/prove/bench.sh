@@ -6,9 +6,6 @@
 # out:  a record of each cell and side; build/bench/CELL.size: bloat-o-meter, base to
 #       series; a table on stdout
 # exit: 0 measured; 1 not, with one line that says why
-#
-# One CPU under -icount shift=0, where the guest's clock counts instructions. Both kernels have
-# harness/prove/bench/, which calls what userspace does not reach alone.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -37,13 +34,6 @@ add_suite()
 	bgit update-index --cacheinfo "100644,$blob,mm/Makefile"
 }
 
-# choose CELL[+debug-vm]: sets CELL, AS, and the NAME of its records.
-choose()
-{
-	CELL=${1%+debug-vm} NAME=${1/+/-} AS=bench
-	[ "$CELL" = "$1" ] || AS+=-debug-vm
-}
-
 # measure SIDE: boots that kernel, and records what the guest said.
 measure()
 {
@@ -62,10 +52,13 @@ measure()
 		--figures "$out.tsv"
 }
 
+# bench_cell CELL[+debug-vm]
 bench_cell()
 {
 	local name measured=
 
+	CELL=${1%+debug-vm} NAME=${1/+/-} AS=bench
+	[ "$CELL" = "$1" ] || AS+=-debug-vm
 	for name in base series; do
 		side "$name" "$CELL"
 		begin_record "$HARNESS/prove/bench/${SUITE}_kunit.c" "$HARNESS/guest/user/bench.c"
@@ -82,16 +75,12 @@ bench_cell()
 }
 
 no_arguments "$@"
-for name in "${CELLS[@]}"; do
-	choose "$name"
-	load_cell "$CELL"
-done
+AS=bench load_cells "${CELLS[@]%+debug-vm}"
 lock bench
 "$HARNESS/gate/deps.sh" --bench "${CELLS[@]%+debug-vm}"
 the_tree head
 make_sides add_suite
 for name in "${CELLS[@]}"; do
-	choose "$name"
-	bench_cell
+	bench_cell "$name"
 done
 "$HARNESS/prove/bench.py" table "$RECORDS" "${CELLS[@]/+/-}"

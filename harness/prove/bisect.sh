@@ -8,8 +8,7 @@
 # out:  a table; logs in build/bisect/, the records
 # exit: 0 only when everything built (and booted); one that fails does not stop the rest
 #
-# All share a work tree, where only the files that differ are rewritten, and each cell has a
-# build folder of its own, so that a step rebuilds what the commit touches.
+# They share a work tree, and a cell has one build folder: a step rebuilds what it touches.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
@@ -83,9 +82,9 @@ bisect()
 no_arguments "$@"
 ! on ALL || CELLS=$(all_cells | paste -sd' ')
 CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
-for name in $CELLS $([ "$BOOT" = none ] || echo "$BOOT"); do
-	load_cell "$name"
-done
+[ "$BOOT" != none ] || BOOT=
+# shellcheck disable=SC2086 # lists of words
+load_cells $CELLS $BOOT
 read_stack
 [ -z "${SERIES:-}" ] || with_needs "$SERIES" >/dev/null
 lock bisect

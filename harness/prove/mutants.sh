@@ -158,10 +158,11 @@ mutant()
 		record mutant "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \
 			"${SAID:-$test: ${STATE:-did not run}}"
 	fi
-	result="SURVIVED (${STATE:-did not run}, see ${SIDES#"$ROOT/"}/$name/)"
 	if [ -n "$SAID" ]; then
 		KILLED=$((KILLED + 1))
 		result=killed$'\n'"    $SAID"
+	else
+		result="SURVIVED (${STATE:-did not run}, see ${SIDES#"$ROOT/"}/$name/)"
 	fi
 	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$test" "$result"
 }
@@ -324,16 +325,11 @@ score()
 		"that do not compile, ${of[listed]:-0} listed; ${of[survived]:-0} survived"
 }
 
-# generate: the mutants of the table that are asked for, and LINE of each function.
-generate()
+# functions: the lines of functions.tsv that are asked for, with those of their cells that are.
+functions()
 {
-	local file name cells cell objects of pattern
+	local name file cells objects cell of pattern
 
-	"$HARNESS/gate/deps.sh" --mutants
-	rm -f "$MADE"/*.patch
-	mkdir -p "$MADE"
-	declare -gA LINE=()
-	FUNCTIONS=()
 	while IFS=$'\t' read -r name file cells objects; do
 		of=
 		for cell in $cells; do
@@ -342,18 +338,10 @@ generate()
 		for pattern in "${ASKED[@]}"; do
 			# shellcheck disable=SC2053 # a pattern
 			[[ -n $of && $name = ${pattern%%-*} ]] || continue
-			LINE[$name]="$file	$of	${objects:-${file%.c}.o}"
-			FUNCTIONS+=("$name")
+			printf '%s\t%s\t%s\t%s\n' "$name" "$file" "$of" "${objects:-${file%.c}.o}"
 			break
 		done
 	done < <(grep -v '^#' "$MUTANTS_DIR/functions.tsv")
-	walk_tree "$TREE_REV" "$SIDES/mutant/tree" >/dev/null
-	for file in $(printf '%s\n' "${LINE[@]}" | cut -f1 | sort -u); do
-		say mutants "generating those of $file"
-		mapfile -t of < <(for name in "${FUNCTIONS[@]}"; do
-			[ "${LINE[$name]%%	*}" != "$file" ] || echo "$name"; done)
-		"$MUTATE" make "$SIDES/mutant/tree" "$file" "$MADE" "${of[@]}" || exit 1
-	done
 }
 
 # chosen FUNCTION: those of its mutants that are asked for.
@@ -369,9 +357,42 @@ chosen()
 	done < <(find "$MADE" -name "$1-*.patch" -printf '%f\n' | sed 's/\.patch$//' | sort)
 }
 
+# generated: makes those that are asked for, tries them, and says the score.
+generated()
+{
+	local lines files name file cells objects all mine
+
+	lines=$(functions)
+	[ -n "$lines" ] || return 0
+	"$HARNESS/gate/deps.sh" --mutants
+	rm -f "$MADE"/*.patch
+	mkdir -p "$MADE"
+	walk_tree "$TREE_REV" "$SIDES/mutant/tree" >/dev/null
+	mapfile -t files < <(cut -f2 <<<"$lines" | sort -u)
+	for file in "${files[@]}"; do
+		say mutants "generating those of $file"
+		awk -F'\t' -v file="$file" '$2 == file { print $1 }' <<<"$lines" |
+			xargs "$MUTATE" make "$SIDES/mutant/tree" "$file" "$MADE" || exit 1
+	done
+	for name in "${ASKED[@]}"; do
+		[[ $name != *-* || $name = *[*?[]* || -f $MADE/$name.patch ||
+			-f $MUTANTS_DIR/$name.patch ]] ||
+			die "no mutant '$name' any more: the code has changed, see build/mutants/made/"
+	done
+	all=$(cut -f1 <<<"$lines" | while read -r name; do chosen "$name"; done)
+	[ -z "${SAMPLE:-}" ] || all=$(shuf -n "$SAMPLE" <<<"$all" \
+		--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done))
+	AS=mutation
+	while IFS=$'\t' read -ru 3 name file cells objects; do
+		mapfile -t mine < <(grep "^$name-" <<<"$all")
+		[ ${#mine[@]} = 0 ] || break_function "$name" "$file" "$cells" "$objects" "${mine[@]}"
+	done 3<<<"$lines"
+	score COUNT
+}
+
 main()
 {
-	local all i name written=()
+	local all i name written=() KILLED=0
 	local -A COUNT=()
 
 	no_arguments "$@"
@@ -396,45 +417,19 @@ main()
 	lock mutants
 	the_tree head
 	export AS
-	KILLED=0
 	if [ ${#written[@]} -gt 0 ]; then
-		mapfile -t NAMES < <(in_order "${written[@]}")
+		mapfile -t written < <(in_order "${written[@]}")
 		printf '%-22s %-18s %-32s %s\n' mutant cell "killed by" result
-		for i in "${!NAMES[@]}"; do
-			say mutants "$((i + 1))/${#NAMES[@]}: ${NAMES[i]}"
-			mutant "${NAMES[i]}"
+		for i in "${!written[@]}"; do
+			say mutants "$((i + 1))/${#written[@]}: ${written[i]}"
+			mutant "${written[i]}"
 		done
-		echo "$KILLED killed, $((${#NAMES[@]} - KILLED)) survived"
+		echo "$KILLED killed, $((${#written[@]} - KILLED)) survived"
 	fi
 	if [ -z "${MUTANTS:-}" ] || [ ${#ASKED[@]} -gt ${#written[@]} ]; then
 		generated
 	fi
 	[ "$KILLED" = ${#written[@]} ] && [ "${COUNT[survived]:-0}" = 0 ]
-}
-
-# generated: the score of those that are asked for.
-generated()
-{
-	local name all mine file cells objects
-
-	generate
-	[ ${#FUNCTIONS[@]} -gt 0 ] || return 0
-	for name in "${ASKED[@]}"; do
-		[[ $name != *-* || $name = *[*?[]* || -f $MADE/$name.patch ||
-			-f $MUTANTS_DIR/$name.patch ]] ||
-			die "no mutant '$name' any more: the code has changed, see build/mutants/made/ for others"
-	done
-	all=$(for name in "${FUNCTIONS[@]}"; do chosen "$name"; done)
-	[ -z "${SAMPLE:-}" ] || all=$(shuf -n "$SAMPLE" <<<"$all" \
-		--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done))
-	AS=mutation
-	for name in "${FUNCTIONS[@]}"; do
-		mapfile -t mine < <(grep "^$name-" <<<"$all")
-		[ ${#mine[@]} -gt 0 ] || continue
-		IFS=$'\t' read -r file cells objects <<<"${LINE[$name]}"
-		break_function "$name" "$file" "$cells" "$objects" "${mine[@]}"
-	done
-	score COUNT
 }
 
 # Its tests call the functions one by one.

@@ -1,14 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# regress.sh: the kernel's own tests of mm, on base and series.
+# regress.sh: the kernel's own tests of mm, on base and series, those of the base on both.
 #
 # in:   regress.tsv; TESTS, CELLS, AGAIN; RETRIES=3: how often what seems worse is run again
 # out:  a record of each test and cell; build/regress/CELL/{base,series}.logs/; a table
 #       on stdout, its last line "N compared, N worse"
 # exit: 0 when nothing is worse; 1 when something is, or was not run at all
-#
-# Both sides get the same tests, those of the base. A guest that dies in a test is booted again
-# for those after it.
 
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -147,8 +144,8 @@ no_arguments "$@"
 for name in ${TESTS:-}; do
 	grep -q "^$name"$'\t' "$LIST" || die "no test '$name' in harness/prove/regress.tsv"
 done
+load_cells "${CELLS[@]}"
 for name in "${CELLS[@]}"; do
-	load_cell "$name"
 	[ -f "$HARNESS/guest/config/regress-$name.config" ] ||
 		die "no harness/guest/config/regress-$name.config: there is x86_64-debug, and arm64"
 done

@@ -6,26 +6,25 @@
 # out:  what cell.sh leaves of each; a table at the end; GNU parallel's build/matrix.joblog
 # exit: 0 every cell passed; 1 one did not, or did not run, when the rest has run as well
 #
-# GNU parallel runs the jobs, see job.sh: a job is the cells that share a build, so that no
-# kernel is built on two hosts. Its own --resume knows which jobs ran, not of what.
+# A job is the cells that share a build, so that no kernel is built on two hosts. GNU
+# parallel's own --resume knows which jobs ran, not of what.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/judge/record.sh"
 . "$HARNESS/run/hosts.sh"
 
-# Neither its notice nor the user's own profiles. A build takes all CPUs: one job
-# at a time on each machine. QEMU and make get time to go before they are killed.
+# Not the user's own profiles. A build takes all CPUs: one job at a time on each machine.
+# QEMU and make get time to go before they are killed.
 ENGINE=(parallel --will-cite -j1 --termseq "TERM,5000,KILL,25")
 export PARALLEL_HOME=$BUILD/.parallel
 unset PARALLEL
-RUN=$(date +%s)-$$
-declare -A JOB=()
+RUN=$(date +%s)-$$ KEEP=${KEEP:-1}
+declare -A JOB=()	# the cells to run, by the build in BUILDS
 BUILDS=()
 KEPT=' '
-KEEP=${KEEP:-1}
 
-# plan CELL...: sets BUILDS and JOB[BUILD], the cells to run; KEPT, the others.
+# plan CELL...: sets BUILDS and JOB; KEPT, the others.
 plan()
 {
 	local cell
@@ -113,10 +112,7 @@ if [ $# = 0 ]; then
 	read -ra names <<<"${CELLS:-$(cell_names | paste -sd' ')}"
 	set -- "${names[@]}"
 fi
-# All of it, before an hour has been spent on the first.
-for cell; do
-	load_cell "$cell"
-done
+load_cells "$@"
 [ -z "${HOSTS:-}" ] || check_hosts "$HOSTS"
 lock matrix
 find_tree "$@"
@@ -124,9 +120,9 @@ need parallel parallel
 plan "$@"
 make_room
 [ ${#BUILDS[@]} = 0 ] || run_jobs
-status=0
+passed=1
 "$HARNESS/judge/records.py" table "$RECORDS" "$RUN${KEPT// /,}" "$@" >"$BUILD/matrix.tsv" ||
-	status=$?
+	passed=
 column -t -s $'\t' "$BUILD/matrix.tsv"
-[ "$status" = 0 ] ||
+[ -n "$passed" ] ||
 	die "not every cell passed: make report shows why, make matrix runs the others again"

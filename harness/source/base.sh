@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # base.sh: the kernel source that the stack goes on, as one commit in build/base.git.
 #
-# in:   BASE, LINUX (the HEAD of a git tree, or a copy of a directory), BASE_FILE, SUITE: see
-#       make help
+# in:   BASE, LINUX (the HEAD of a git tree, or a copy of a directory), BASE_FILE, SUITE
 # out:  the tag base/7.3, base/linux …; the commit id on stdout
-# exit: 0, or 1 with one line on stderr
+# exit: 0, or 1 with one line on stderr; the next run goes on from what is whole
 #
-# A base that is there is not fetched again, whatever newer version Debian has: remove
-# build/base.git for that. Cut short, the next run goes on from what is whole: the tag is last.
+# Debian's is not fetched again, whatever newer version there is: remove build/base.git for that.
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/lib/apt.sh"
@@ -100,18 +98,6 @@ unpack()
 	esac
 }
 
-import_file()
-{
-	local origin=${1##*/} version
-
-	if [[ $1 = *.deb ]]; then
-		version=$(dpkg-deb -f "$1" Version 2>"$LOG") ||
-			die "$1 is not a Debian package, remove it and run again: $(reason "$LOG")"
-		origin="Debian linux-source-$BASE $version"
-	fi
-	import "$1" "$origin" "$BASE" unpack "$1"
-}
-
 fetch_linux_git()
 {
 	local head
@@ -148,17 +134,6 @@ import_linux_dir()
 	import "a copy of $LINUX" "$origin" "" tar -C "$LINUX" --exclude=./.git -cf - .
 }
 
-get_linux()
-{
-	[[ $LINUX/ != "$BUILD"/* ]] ||
-		die "LINUX=$LINUX: is a tree of this build directory, give another"
-	if [ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ]; then
-		fetch_linux_git
-	else
-		import_linux_dir
-	fi
-}
-
 no_arguments "$@"
 [ -n "${LINUX:-}" ] || [[ $BASE =~ ^[0-9]+\.[0-9]+$ ]] ||
 	die "BASE=$BASE: give a version such as $DEFAULT_BASE"
@@ -171,10 +146,22 @@ need xz xz-utils
 [ -z "${BASE_FILE:-}" ] || [ -f "$BASE_FILE" ] || die "BASE_FILE=$BASE_FILE: no such file"
 lock base
 make_repo
-if [ -n "${LINUX:-}" ]; then
-	get_linux
-elif ! base_rev >/dev/null; then
-	[ -n "${BASE_FILE:-}" ] || download
-	import_file "$BASE_FILE"
+if [ -z "${LINUX:-}" ]; then
+	if ! base_rev >/dev/null; then
+		[ -n "${BASE_FILE:-}" ] || download
+		origin=${BASE_FILE##*/}
+		if [[ $origin = *.deb ]]; then
+			version=$(dpkg-deb -f "$BASE_FILE" Version 2>"$LOG") ||
+				die "$BASE_FILE is not a Debian package, remove it: $(reason "$LOG")"
+			origin="Debian linux-source-$BASE $version"
+		fi
+		import "$BASE_FILE" "$origin" "$BASE" unpack "$BASE_FILE"
+	fi
+elif [[ $LINUX/ = "$BUILD"/* ]]; then
+	die "LINUX=$LINUX: is a tree of this build directory, give another"
+elif [ "$(linux_git rev-parse --show-toplevel 2>/dev/null)" = "$LINUX" ]; then
+	fetch_linux_git
+else
+	import_linux_dir
 fi
 base_rev

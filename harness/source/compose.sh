@@ -54,8 +54,6 @@ check_patch()
 		die "patches/$2:1: the first line is not 'Subject: …'"
 	grep -qx -e --- "$PATCHES/$2" ||
 		die "patches/$2: no line '---' between message and diff"
-	! sed '/^---$/q' "$PATCHES/$2" | grep -q '^Series:' ||
-		die "patches/$2: a line 'Series:' is for build/tree only, remove it"
 	PATCH+=("$2")
 }
 
@@ -73,31 +71,9 @@ check_added()
 		esac
 		[ -f "$SOURCE/$path" ] ||
 			die "$1: $path: no such file (the series says that it adds it)"
-		[[ " ${FILES[*]} " != *" $path "* ]] || die "$1: $path: added twice"
 		FILES+=("$path")
 	done
 	ADDED+=("$(printf '%s\n' "${paths[@]}")")
-}
-
-# parse: what SERIES stands for, in order: NAMES.
-parse()
-{
-	local name
-
-	read_stack
-	NAMES=("${STACK[@]}")
-	if [ -n "$SERIES" ] && [ "$SERIES" != all ]; then
-		name=$(with_needs "$SERIES")
-		mapfile -t NAMES <<<"$name"
-	fi
-	for name in "${NAMES[@]}"; do
-		parse_series "$name"
-	done
-	for name in "$PATCHES"/*/series; do
-		name=$(basename "${name%/series}")
-		[ -n "${LIST[$name]:-}" ] || die "patches/$name: in no line of patches/stack:" \
-			"add one, or remove the folder"
-	done
 }
 
 # Everything that the commits depend on; refresh.sh reads the sums.
@@ -111,28 +87,21 @@ inputs()
 	[ ${#FILES[@]} = 0 ] || find "${FILES[@]}" -perm -u+x -printf 'x  %p\n'
 }
 
-# explain PATCH LOG: one line from what git apply says.
-explain()
+# apply_patch PATCH: to the index. An empty diff (only added files) is fine.
+apply_patch()
 {
-	local file line hunk text
+	local file line text
 
+	sed '1,/^---$/d' "$PATCHES/$1" >"$WORK/diff"
+	[ -s "$WORK/diff" ] || return 0
+	bgit apply --cached --whitespace=nowarn "$WORK/diff" 2>"$WORK/log" >&2 && return
 	text="$1 does not apply to $BASE_TITLE"
 	[ -z "$SERIES" ] || [ "$SERIES" = all ] ||
 		text+=" with only what patches/stack says that $SERIES needs"
-	if IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$2"); then
-		hunk=$(sed -n "\|^--- a/$file\$|,/^diff /{/^@@ -${line}[, ]/p}" "$PATCHES/$1")
-		die "$text: $file, hunk ${hunk:-at line $line}"
-	fi
-	die "$text: $(sed 's/^error: //' "$2" | head -n 1)"
-}
-
-# apply_patch I: to the index. An empty diff (only added files) is fine.
-apply_patch()
-{
-	sed '1,/^---$/d' "$PATCHES/${PATCH[$1]}" >"$WORK/diff"
-	[ -s "$WORK/diff" ] || return 0
-	bgit apply --cached --whitespace=nowarn "$WORK/diff" 2>"$WORK/log" >&2 ||
-		explain "${PATCH[$1]}" "$WORK/log"
+	IFS=: read -r file line < <(sed -n 's/^error: patch failed: //p' "$WORK/log") ||
+		die "$text: $(sed 's/^error: //' "$WORK/log" | head -n 1)"
+	die "$text: $file, hunk $(sed -n \
+		"\|^--- a/$file\$|,/^diff /{/^@@ -${line}[, ]/p}" "$WORK/diff")"
 }
 
 # add_files I: those that the commit carries whole.
@@ -152,29 +121,19 @@ add_files()
 	done <<<"${ADDED[$1]}"
 }
 
-# message I: the subject, the body; in the tree, the series as a trailer, which joins
-# a last paragraph that is one of trailers.
-message()
+# commit I PARENT: prints the commit. In the tree, the series is a trailer, which joins a last
+# paragraph that is one of trailers.
+commit()
 {
-	local text gap=$'\n\n'
+	local date="@$((BASE_DATE + 60 * ($1 + 1))) +0000" text gap=$'\n\n'
 
 	text=$(sed -e '/^---$/,$d' -e '1s/^Subject: //' "$PATCHES/${PATCH[$1]}")
 	[[ ${text##*$'\n\n'} == "$text" ]] ||
 		grep -qvE '^[A-Za-z][A-Za-z-]*: .' <<<"${text##*$'\n\n'}" || gap=$'\n'
 	[ -n "$SERIES" ] || text+="${gap}Series: ${PATCH[$1]%%/*}"
-	printf '%s\n' "$text"
-}
-
-# commit I PARENT: prints the commit. Its date is fixed.
-commit()
-{
-	local date="@$((BASE_DATE + 60 * ($1 + 1))) +0000"
-
-	message "$1" |
-		GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL \
-		GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL \
-		GIT_AUTHOR_DATE=$date GIT_COMMITTER_DATE=$date \
-		bgit commit-tree -p "$2" "$(bgit write-tree)"
+	GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL GIT_AUTHOR_DATE=$date \
+	GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL GIT_COMMITTER_DATE=$date \
+		bgit commit-tree -p "$2" "$(bgit write-tree)" <<<"$text"
 }
 
 compose()
@@ -189,7 +148,7 @@ compose()
 	for i in "${!PATCH[@]}"; do
 		say tree "patch $((i + 1))/${#PATCH[@]} ${PATCH[i]}"
 		[ "$i" != "${FIRST[${SERIES:-stack}]:-}" ] || START=$TIP
-		apply_patch "$i"
+		apply_patch "${PATCH[i]}"
 		add_files "$i"
 		TIP=$(commit "$i" "$TIP")
 	done
@@ -198,7 +157,20 @@ compose()
 }
 
 [ $# -le 1 ] || die "usage: compose.sh [SERIES], with BASE=VERSION or LINUX=DIR"
-parse
+read_stack
+NAMES=("${STACK[@]}")
+if [ -n "$SERIES" ] && [ "$SERIES" != all ]; then
+	needed=$(with_needs "$SERIES")
+	mapfile -t NAMES <<<"$needed"
+fi
+for name in "${NAMES[@]}"; do
+	parse_series "$name"
+done
+for name in "$PATCHES"/*/series; do
+	name=$(basename "${name%/series}")
+	[ -n "${LIST[$name]:-}" ] ||
+		die "patches/$name: in no line of patches/stack: add one, or remove the folder"
+done
 BASE_REV=$("$HARNESS/source/base.sh")
 # A machine of its own may have no identity; only posting needs one.
 identity "$ROOT" || { IDENT_NAME=ptlock; IDENT_EMAIL=ptlock@localhost.invalid; }

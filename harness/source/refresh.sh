@@ -41,7 +41,6 @@ check_tree()
 	merge=$(tgit rev-list --merges --max-count=1 "$BASE_REV..HEAD")
 	[ -z "$merge" ] || refuse "$merge" "is a merge: make the series linear (git rebase)"
 	mapfile -t COMMIT < <(tgit rev-list --reverse --topo-order "$BASE_REV..HEAD")
-	[ ${#COMMIT[@]} -gt 0 ] || die "$TREE has no commit on top of the base"
 }
 
 # sort_commits: sets OF[i], the series of each, and COUNT[series]; in the stack's order.
@@ -98,7 +97,6 @@ check_message()
 {
 	local tag
 
-	[ -n "$(tgit log -1 --format=%s "$1")" ] || refuse "$1" "has no subject"
 	tag=$(grep -m 1 -oiE '^(Signed-off|Reviewed|Acked|Tested|Co-developed)-by:' <<<"$2") || tag=
 	[ -z "$tag" ] ||
 		refuse "$1" "has a $tag line: stored patches carry nobody's, take it out"
@@ -169,18 +167,6 @@ write_series()
 	done
 }
 
-# Composing what was written must give the tree's content.
-verify()
-{
-	cp "$PATCHES/stack" "$NEWROOT/patches/"
-	export COMPOSE_FROM=$NEWROOT
-	composed ""
-	[ "$(bgit rev-parse "$TIP_REV^{tree}")" = "$(tgit rev-parse 'HEAD^{tree}')" ] ||
-		die "the stored patches would not give the tree again: nothing was changed"
-	SUMS=$(sums_of "$TIP_REV")
-	bgit cat-file blob "$SUMS" | sums >"$OUT/sums.new"
-}
-
 # sums: "SUM PATH" lines of what compose.sh read.
 sums()
 {
@@ -241,7 +227,13 @@ for name in "${STACK[@]}"; do
 	write_series "$name" "$first"
 	first=$((first + ${COUNT[$name]}))
 done
-verify
+# Composing what was written must give the tree's content.
+cp "$PATCHES/stack" "$NEWROOT/patches/"
+COMPOSE_FROM=$NEWROOT composed ""
+[ "$(bgit rev-parse "$TIP_REV^{tree}")" = "$(tgit rev-parse 'HEAD^{tree}')" ] ||
+	die "the stored patches would not give the tree again: nothing was changed"
+SUMS=$(sums_of "$TIP_REV")
+bgit cat-file blob "$SUMS" | sums >"$OUT/sums.new"
 cd "$ROOT"
 check_stored
 swap

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # tree.sh [-q]: the base and one commit a patch, checked out in build/tree to work in.
 #
-# in:   patches/, the base; FORCE=1: drop work that is only in the tree; -q: do not say that
-#       there is such work, where it is in nobody's way
-# out:  build/tree (build/tree-7.2 with BASE=7.2, build/tree-linux with LINUX=DIR), an ordinary
-#       git work tree, of which only the files that differ are rewritten; its name on stdout
+# in:   FORCE=1: drop work that is only in the tree; -q: do not mention it where it is in
+#       nobody's way
+# out:  build/tree, build/tree-7.2 (BASE=7.2), build/tree-linux (LINUX=DIR): of an ordinary git
+#       work tree, only the files that differ are rewritten; its name on stdout
 # exit: 0, or 1 with one line on stderr and the tree as it was
 
 . "$(dirname "$0")/../lib/lib.sh"
