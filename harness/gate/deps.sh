@@ -29,26 +29,12 @@ wanted()
 }
 
 # Without package indexes, or with old ones, it takes an update first.
-install()
+install_missing()
 {
 	local get=("${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get)
 	local install=("${get[@]}" install -y --no-install-recommends "${MISSING[@]}")
 
 	"${install[@]}" || { "${get[@]}" update && "${install[@]}"; }
-}
-
-install_missing()
-{
-	local by_hand="apt-get install ${MISSING[*]}"
-
-	command -v apt-get >/dev/null || die "missing: ${ABSENT%, }: not Debian here," \
-		"install them by other means, or DEPS=skip"
-	"${SUDO[@]}" true 2>/dev/null || die "missing: ${MISSING[*]}: neither root nor sudo" \
-		"without a password; run as root: $by_hand"
-	mkdir -p "$BUILD" || die "cannot create $BUILD"
-	note "installing: ${WHY%, }"
-	install >"$BUILD/deps.log" 2>&1 </dev/null ||
-		die "apt-get install failed: see $BUILD/deps.log; by hand: $by_hand"
 }
 
 gates=' all '
@@ -74,4 +60,13 @@ for cell; do
 		wanted "$package" "$command" "cell $cell"
 	done
 done
-[ ${#MISSING[@]} = 0 ] || install_missing
+[ ${#MISSING[@]} -gt 0 ] || exit 0
+by_hand="apt-get install ${MISSING[*]}"
+command -v apt-get >/dev/null || die "missing: ${ABSENT%, }: not Debian here, install them" \
+	"by other means, or DEPS=skip"
+"${SUDO[@]}" true 2>/dev/null || die "missing: ${MISSING[*]}: neither root nor sudo without" \
+	"a password; run as root: $by_hand"
+mkdir -p "$BUILD"
+note "installing: ${WHY%, }"
+install_missing >"$BUILD/deps.log" 2>&1 </dev/null ||
+	die "apt-get install failed: see $BUILD/deps.log; by hand: $by_hand"

@@ -64,7 +64,8 @@ summary()
 # touched PATTERN: the files that the stack touches; repo_files: of this repository, here.
 touched()
 {
-	tgit diff --name-only --no-renames --diff-filter=d "${REV[base]}" "${REV[tip]}" | grep -E "$1" || true
+	tgit diff --name-only --no-renames --diff-filter=d "${REV[base]}" "${REV[tip]}" |
+		grep -E "$1" || true
 }
 
 repo_files()
@@ -152,7 +153,7 @@ mutants()
 {
 	local file name field test cells index widened=$OUT/widened.index plain=$OUT/mutants.index
 
-	GIT_INDEX_FILE=$plain tgit read-tree "$TIP"
+	GIT_INDEX_FILE=$plain tgit read-tree "${REV[tip]}"
 	cp "$plain" "$widened"
 	GIT_INDEX_FILE=$widened tgit apply --cached "$HARNESS/prove/windows/widen.patch"
 	cells=$(cell_names)
@@ -167,8 +168,8 @@ mutants()
 			index=$widened
 			cut -f3 "$HARNESS/prove/windows/windows.tsv" | grep -qxF -- "${test#windows.}"
 		else
-			tgit grep -qE "(KUNIT_CASE|KUNIT_CASE_PARAM|TEST_F.*)\(.*\<${test##*.}\>" "$TIP" -- \
-				mm/tests tools/testing/selftests/mm
+			tgit grep -qE "(KUNIT_CASE|KUNIT_CASE_PARAM|TEST_F.*)\(.*\<${test##*.}\>" \
+				"${REV[tip]}" -- mm/tests tools/testing/selftests/mm
 		fi || echo "$name: there is no test $test"
 		GIT_INDEX_FILE=$index tgit apply --cached --check "$file" || echo "$name: does not apply"
 	done
@@ -179,9 +180,10 @@ maintainers()
 {
 	local path who
 
+	cd "$TREE"
 	tgit diff --name-only --diff-filter=A "${REV[base]}" "${REV[tip]}" | while IFS= read -r path; do
-		who=$(cd "$TREE" && ./scripts/get_maintainer.pl -f --no-git \
-			--no-git-fallback --no-l --no-rolestats "$path")
+		who=$(./scripts/get_maintainer.pl -f --no-git --no-git-fallback --no-l \
+			--no-rolestats "$path")
 		[ -n "$who" ] || echo "$path: nobody in MAINTAINERS"
 	done
 }
@@ -281,13 +283,13 @@ compile()
 {
 	local rev objects walk config=$BUILD/kernel/x86_64/.config kernel=$OUT/kernel
 
-	[ -f "$config" ] || { echo "no $config: build it (make run) first"; return; }
+	[ -f "$config" ] || die "no $config: build it (make run) first"
 	mkdir -p "$kernel"
 	for rev in base tip; do
 		walk=$(walk_tree "${REV[$rev]}")
 		cp "$config" "$kernel/.config"
 		make -s -C "$walk" O="$kernel" olddefconfig prepare >"$OUT/prepare.log" 2>&1 ||
-			{ tail -n 3 "$OUT/prepare.log"; return; }
+			die "no kernel to check: $(reason "$OUT/prepare.log")"
 		mapfile -t objects < <(touched '\.c$' | (cd "$walk" && xargs ls -d 2>/dev/null) |
 			grep -vE '^(tools|arch/(arm|arm64|powerpc|riscv|s390)|Documentation)/' | sed 's/c$/o/')
 		(cd "$kernel" && rm -f "${objects[@]}")
@@ -337,12 +339,11 @@ main()
 	lock lint
 	! on LINT_SLOW || slow=(stable compile coccicheck)
 	"$HARNESS/gate/deps.sh" --lint ${slow:+--slow --mutants}
-	# Earlier logs would be taken for this run's. The build directory stays.
 	mkdir -p "$OUT"
 	rm -rf "$OUT"/*.{log,line,tsv} "$OUT/series"
 	"$HARNESS/source/tree.sh" -q >/dev/null
 	the_tree patches
-	TIP=$TIP_REV REV=([base]=$BASE_REV [tip]=$TIP_REV)
+	REV=([base]=$BASE_REV [tip]=$TIP_REV)
 	cd "$ROOT"
 	# Mutants break what only the whole stack has.
 	[ -n "$BACKPORTS" ] || mutants=mutants

@@ -34,16 +34,7 @@ add()
 	echo "$1: $passed passed, $failed failed"
 }
 
-# unit FILE: a file of tests; dead before its end, it has failed.
-unit()
-{
-	local out=$UNIT/${1##*/}
-
-	python3 -B "$ROOT/tests/run.py" "$1" >"$out.counts" 2>"$out.log" || true
-	[ -s "$out.counts" ] || echo 0 1 >"$out.counts"
-}
-
-# The largest begin first.
+# The largest begin first. A file of tests that is dead before its end has failed.
 unit_tests()
 {
 	local passed failed
@@ -51,25 +42,16 @@ unit_tests()
 	rm -rf "$UNIT"
 	mkdir -p "$UNIT"
 	say test "the tests of harness/"
-	export -f unit
-	export ROOT UNIT
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	find "$ROOT/tests" -name 'test_*.py' -printf '%s\t%p\0' | sort -zrn | cut -zf2 |
-		xargs -0r -n 1 -P "$JOBS" bash -c 'unit "$1"' _
+		xargs -0r -n 1 -P "$JOBS" sh -c 'out=$0/${2##*/}
+			python3 -B "$1" "$2" >"$out.counts" 2>"$out.log"
+			[ -s "$out.counts" ] || echo 0 1 >"$out.counts"' "$UNIT" "$ROOT/tests/run.py"
 	awk '$2 { sub(/counts$/, "log", FILENAME); print FILENAME }' "$UNIT"/*.counts |
 		xargs -rd '\n' cat
-	read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$UNIT"/*.counts)
+	read -r passed failed < <(cat "$UNIT"/*.counts |
+		awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
 	add "tests of harness/" $((passed == 0)) "$passed" "$failed"
-}
-
-lint()
-{
-	local status=0 results=$BUILD/lint/results.tsv
-
-	rm -f "$results"
-	"$HARNESS/gate/lint.sh" || status=$?
-	[ -f "$results" ] || { add lint 1; return; }
-	add lint "$status" "$(grep -c $'\tpass\t' "$results")" "$(grep -c $'\tfail\t' "$results")"
 }
 
 # Every test of the guest counts, and what failed beside them.
@@ -86,20 +68,6 @@ checks = json.loads(file.read_text())["checks"] if file.exists() else []
 print(sum(c[2] == "pass" and c[0] in ("kunit", "selftest") for c in checks),
       sum(c[2] == "fail" for c in checks))')
 	add "cell $1" "$status" "${counts[@]}"
-}
-
-# A mutant that survived has failed.
-mutants()
-{
-	local name cell status
-
-	for name in $MUTANTS; do
-		cell=$(sed -n 's/^Cell: //p' "$HARNESS/prove/mutants/$name.patch")
-		[[ " ${cells[*]} " = *" $cell "* ]] || continue
-		status=0
-		MUTANTS=$name "$HARNESS/prove/mutants.sh" || status=1
-		add "mutant $name" "$status" $((!status))
-	done
 }
 
 # generated WHAT: the knobs are in the environment; "always" have to be killed.
@@ -119,11 +87,22 @@ load_cells "${cells[@]}"
 "$HARNESS/gate/deps.sh" --test --lint --matrix --mutants --model --bench "${cells[@]}"
 "$HARNESS/source/tree.sh" >/dev/null
 unit_tests
-lint
+rm -f "$BUILD/lint/results.tsv"
+status=0
+"$HARNESS/gate/lint.sh" || status=$?
+read -ra counts < <(awk -F'\t' '{ of[$2]++ } END { print of["pass"] + 0, of["fail"] + 0 }' \
+	"$BUILD/lint/results.tsv" 2>/dev/null) || true
+add lint "$status" "${counts[@]}"
 for name in "${cells[@]}"; do
 	cell "$name"
 done
-mutants
+for name in $MUTANTS; do
+	cell=$(sed -n 's/^Cell: //p' "$HARNESS/prove/mutants/$name.patch")
+	[[ " ${cells[*]} " = *" $cell "* ]] || continue
+	status=0
+	MUTANTS=$name "$HARNESS/prove/mutants.sh" || status=1
+	add "mutant $name" "$status" $((!status))
+done
 if [[ " ${cells[*]} " = *" x86_64 "* ]]; then
 	MUTANTS=$GENERATED generated always
 	MUTANTS=$FUNCTIONS SAMPLE=8 SEED=$(git -C "$ROOT" rev-parse HEAD) generated commit

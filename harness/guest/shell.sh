@@ -28,18 +28,6 @@ busybox()
 	chmod +x "$dir/$1"
 }
 
-# What init runs, where it runs selftests. The terminal here adds the carriage returns.
-shell_script()
-{
-	echo "/bin/busybox --install -s /bin; cd /mnt; stty -onlcr"
-	if [ -n "$PIPED" ]; then
-		echo "exec sh /commands </dev/null"
-	else
-		stty size | sed -E 's/(.*) (.*)/stty rows \1 cols \2/'
-		echo "export PS1='$CELL_cell:\\w# ' TERM=${TERM:-linux}; exec sh"
-	fi
-}
-
 # make_root ARCH: what the cell's own initramfs has not; the kernel unpacks both.
 make_root()
 {
@@ -47,8 +35,15 @@ make_root()
 
 	scratch "$root"
 	install -D "$BUILD/busybox/$1" "$root/bin/busybox"
-	shell_script >"$root/shell"
-	[ -z "$PIPED" ] || printf '%s\n' "$COMMANDS" >"$root/commands"
+	# What init runs, where it runs selftests. The terminal here adds the carriage returns.
+	echo "/bin/busybox --install -s /bin; cd /mnt; stty -onlcr" >"$root/shell"
+	if [ -n "$PIPED" ]; then
+		echo "exec sh /commands </dev/null" >>"$root/shell"
+		printf '%s\n' "$COMMANDS" >"$root/commands"
+	else
+		stty size | sed -E 's/(.*) (.*)/stty rows \1 cols \2/' >>"$root/shell"
+		echo "export PS1='$CELL_cell:\\w# ' TERM=${TERM:-linux}; exec sh" >>"$root/shell"
+	fi
 	[ -z "${SHARE:-}" ] || cp -RL "$SHARE" "$root/share"
 	pack "$root" "$root.cpio"
 	put "$CELL_OUT/with-shell.cpio" cat "$CELL_OUT/initramfs.cpio" "$root.cpio"

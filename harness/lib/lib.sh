@@ -127,15 +127,10 @@ put()
 	mv -f "$file.new" "$file"
 }
 
-archive()
-{
-	(cd "$1" && find . | sort | cpio -o -H newc --quiet -R 0:0)
-}
-
 # pack FOLDER FILE: the folder, as root's, becomes an initramfs.
 pack()
 {
-	put "$2" archive "$1"
+	(cd "$1" && find . | sort | cpio -o -H newc --quiet -R 0:0) >"$2"
 }
 
 # free_space: MiB on the disk of build/.

@@ -15,27 +15,6 @@ TREE=$TREE_DIR
 OUT=${OUT:-$BUILD/post${BACKPORTS:+-$BACKPORTS}}
 WORK=$BUILD/post.tmp
 
-check_input()
-{
-	[[ ${V:-1} =~ ^[1-9][0-9]*$ ]] || die "V=$V: give the number of the version, such as V=2"
-	read_stack
-	[ -n "${SERIES:-}" ] || die "say which: SERIES=NAME, one of ${STACK[*]}"
-	NAMES=("$SERIES")
-	if on NOSIGN; then
-		IDENT_NAME=nobody IDENT_EMAIL=nobody@localhost.invalid
-		[ "$SERIES" != all ] || NAMES=("${STACK[@]}")
-		return
-	fi
-	with_needs "$SERIES" >/dev/null
-	identity "$ROOT" ||
-		die "no identity to sign off with: git config user.name and user.email first"
-	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
-	need_tree
-	composed ""
-	[ "$(tgit rev-parse HEAD)$(tgit status --porcelain -uno)" = "$TIP_REV" ] ||
-		die "$TREE has work that patches/ does not have: make refresh first"
-}
-
 # describe NAME: a branch for format-patch, with the cover letter as its description. The
 # base is an import of a package: its commit id means nothing to others, its name does.
 describe()
@@ -106,7 +85,23 @@ for arg; do
 	[[ $arg == V=* ]] || die "usage: SERIES=NAME series.sh [V=N]"
 	V=${arg#V=}
 done
-check_input
+[[ ${V:-1} =~ ^[1-9][0-9]*$ ]] || die "V=$V: give the number of the version, such as V=2"
+read_stack
+[ -n "${SERIES:-}" ] || die "say which: SERIES=NAME, one of ${STACK[*]}"
+NAMES=("$SERIES")
+if on NOSIGN; then
+	IDENT_NAME=nobody IDENT_EMAIL=nobody@localhost.invalid
+	[ "$SERIES" != all ] || NAMES=("${STACK[@]}")
+else
+	with_needs "$SERIES" >/dev/null
+	identity "$ROOT" ||
+		die "no identity to sign off with: git config user.name and user.email first"
+	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
+	need_tree
+	composed ""
+	[ "$(tgit rev-parse HEAD)$(tgit status --porcelain -uno)" = "$TIP_REV" ] ||
+		die "$TREE has work that patches/ does not have: make refresh first"
+fi
 export GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL
 lock series
 scratch "$WORK"

@@ -34,44 +34,34 @@ add_suite()
 	bgit update-index --cacheinfo "100644,$blob,mm/Makefile"
 }
 
-# measure SIDE: boots that kernel, and records what the guest said.
-measure()
-{
-	local out=$SIDES/$NAME.$1 why
-
-	"$HARNESS/guest/user.sh" "$CELL"
-	say bench "$NAME: $1"
-	if ! "$HARNESS/guest/boot.sh" "$CELL" >"$out.log" 2>&1 ||
-	   ! "$HARNESS/prove/bench.py" figures "$CELL_OUT/port.log" "$CELL_KOUT/vmlinux" \
-		>"$out.tsv" 2>>"$out.log"; then
-		why=$(failure "$out.log")
-		record bench "$NAME" fail "$why" --side "$1"
-		die "$NAME, $1: $why"
-	fi
-	record bench "$NAME" pass "$(($(wc -l <"$out.tsv") - 1)) figures" --side "$1" \
-		--figures "$out.tsv"
-}
-
-# bench_cell CELL[+debug-vm]
+# bench_cell CELL[+debug-vm]: boots both kernels, and records what the guests said.
 bench_cell()
 {
-	local name measured=
+	local cell=${1%+debug-vm} name=${1/+/-} side out why
 
-	CELL=${1%+debug-vm} NAME=${1/+/-} AS=bench
-	[ "$CELL" = "$1" ] || AS+=-debug-vm
-	for name in base series; do
-		side "$name" "$CELL"
+	AS=bench
+	[ "$cell" = "$1" ] || AS+=-debug-vm
+	for side in base series; do
+		out=$SIDES/$name.$side
+		side "$side" "$cell"
 		begin_record "$HARNESS/prove/bench/${SUITE}_kunit.c" "$HARNESS/guest/user/bench.c"
-		if ! still_good bench "$NAME" "$name"; then
-			rm -f "$SIDES/$NAME.size"
-			"$HARNESS/guest/kernel.sh" "$CELL"
-			measure "$name"
-			measured=1
+		! still_good bench "$name" "$side" || continue
+		rm -f "$SIDES/$name.size"
+		"$HARNESS/guest/kernel.sh" "$cell"
+		"$HARNESS/guest/user.sh" "$cell"
+		say bench "$name: $side"
+		if ! "$HARNESS/guest/boot.sh" "$cell" >"$out.log" 2>&1 ||
+		   ! "$HARNESS/prove/bench.py" figures "$CELL_OUT/port.log" "$CELL_KOUT/vmlinux" \
+			>"$out.tsv" 2>>"$out.log"; then
+			why=$(failure "$out.log")
+			record bench "$name" fail "$why" --side "$side"
+			die "$name, $side: $why"
 		fi
+		record bench "$name" pass "$(($(wc -l <"$out.tsv") - 1)) figures" \
+			--side "$side" --figures "$out.tsv"
 	done
-	[ -n "$measured" ] || return 0
-	"$TREE/scripts/bloat-o-meter" -p "$HARNESS/prove/bench/" \
-		"$SIDES"/{base,series}/kernel/"$CELL_build"/vmlinux >"$SIDES/$NAME.size"
+	[ -f "$SIDES/$name.size" ] || "$TREE/scripts/bloat-o-meter" -p "$HARNESS/prove/bench/" \
+		"$SIDES"/{base,series}/kernel/"$CELL_build"/vmlinux >"$SIDES/$name.size"
 }
 
 no_arguments "$@"

@@ -18,17 +18,6 @@ BOOT=${BOOT:-x86_64 arm-lpae-highpte}
 OUT=$BUILD/bisect$SUFFIX
 COUNT=0 BAD=0
 
-# Cells that share a build are one and the same here, the first of them.
-all_cells()
-{
-	local cell
-
-	for cell in $(cell_names); do
-		load_cell "$cell"
-		echo "$CELL_build $cell"
-	done | awk '!seen[$1]++ { print $2 }'
-}
-
 # step NAME COMMIT CELL: prints ok, BUILD or BOOT (what failed).
 step()
 {
@@ -80,7 +69,13 @@ bisect()
 }
 
 no_arguments "$@"
-! on ALL || CELLS=$(all_cells | paste -sd' ')
+if on ALL; then
+	# Cells that share a build are one and the same here, the first of them.
+	CELLS=$(for name in $(cell_names); do
+		load_cell "$name"
+		echo "$CELL_build $name"
+	done | awk '!seen[$1]++ { print $2 }' | paste -sd' ')
+fi
 CELLS=${CELLS:-x86_64 arm-lpae-highpte arm64}
 [ "$BOOT" != none ] || BOOT=
 # shellcheck disable=SC2086 # lists of words

@@ -27,24 +27,6 @@ lines()
 		tests ~ /^ *$/ || index(tests, " " $3 " ")' "$ROOT/$TABLE"
 }
 
-check_knobs()
-{
-	local name program test cell lost
-
-	[[ $DURATION =~ ^([1-9]|1[0-9]|20)$ ]] ||
-		die "DURATION=$DURATION: it is a number of seconds, from 1 to 20"
-	[ -z "${MUTANT:-}" ] || [ -f "$MUTANT" ] || die "MUTANT=$MUTANT: no such patch"
-	for name in ${TESTS:-}; do
-		cut -f3 "$ROOT/$TABLE" | grep -qxF -- "$name" || die "no test '$name' in $TABLE"
-	done
-	while IFS=$'\t' read -r _ program test cell _ lost; do
-		[ -n "$lost" ] || die "$TABLE: $test: not 6 columns"
-		[ -f "$WINDOWS/$program.c" ] ||
-			die "$TABLE: $test: no harness/prove/windows/$program.c"
-		load_cell "$cell"
-	done < <(lines)
-}
-
 # widen SIDE: adds the hooks to an index, and the mutant's patch to that of a mutant.
 # shellcheck disable=SC2317 # make_sides calls it
 widen()
@@ -119,9 +101,19 @@ one_side()
 }
 
 no_arguments "$@"
-check_knobs
-lock windows
+[[ $DURATION =~ ^([1-9]|1[0-9]|20)$ ]] ||
+	die "DURATION=$DURATION: it is a number of seconds, from 1 to 20"
+[ -z "${MUTANT:-}" ] || [ -f "$MUTANT" ] || die "MUTANT=$MUTANT: no such patch"
+for name in ${TESTS:-}; do
+	cut -f3 "$ROOT/$TABLE" | grep -qxF -- "$name" || die "no test '$name' in $TABLE"
+done
+while IFS=$'\t' read -r _ program name _ _ lost; do
+	[ -n "$lost" ] || die "$TABLE: $name: not 6 columns"
+	[ -f "$WINDOWS/$program.c" ] || die "$TABLE: $name: no harness/prove/windows/$program.c"
+done < <(lines)
 mapfile -t CELLS < <(lines | cut -f4 | sort -u)
+load_cells "${CELLS[@]}"
+lock windows
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree head
 make_sides widen "${NAMES[@]}"

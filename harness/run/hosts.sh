@@ -36,20 +36,6 @@ check_hosts()
 		die "HOSTS= takes Debian's source and the cells as they are: no LINUX=, TREE=, CELLS_INI= or AS="
 }
 
-# The base as a file, when there is one: then all have the same, and need no network
-# of their own. Prints its name below build/.
-base_file()
-{
-	local file=${BASE_FILE:-}
-
-	# shellcheck disable=SC2153 # lib.sh sets BASE
-	[ -n "$file" ] || file=$(find "$BUILD/apt" -maxdepth 1 \
-		-name "linux-source-${BASE}_*.deb" 2>/dev/null | sort -V | tail -n 1) || true
-	[ -n "$file" ] || return 0
-	ln -f "$file" "$HOSTS_OUT/" 2>/dev/null || cp -p "$file" "$HOSTS_OUT/"
-	echo "build/hosts/${file##*/}"
-}
-
 # host_setup BASE_FILE: the shell command that a host runs, in HOST_DIR; it prints
 # the content of the tree that it comes to. Files that are gone here go there, too.
 host_setup()
@@ -68,18 +54,22 @@ host_setup()
 
 prepare_hosts()
 {
-	local base files host all why
+	local file files host all why
 
-	need ssh openssh-client
-	need rsync rsync
 	mkdir -p "$HOSTS_OUT"
 	put "$HOSTS_OUT/files.tar" tar -C "$ROOT" --sort=name --owner=0 --group=0 \
 		--exclude=./build --exclude=./.git --exclude=__pycache__ -cf - .
-	base=$(base_file)
-	files=(--basefile build/hosts/files.tar ${base:+--basefile "$base"})
+	# The base as a file, when there is one: then all have the same, and need no network.
+	file=${BASE_FILE:-$(find "$BUILD/apt" -maxdepth 1 \
+		-name "linux-source-${BASE}_*.deb" 2>/dev/null | sort -V | tail -n 1)} || true
+	if [ -n "$file" ]; then
+		ln -f "$file" "$HOSTS_OUT/" 2>/dev/null || cp -p "$file" "$HOSTS_OUT/"
+		file=build/hosts/${file##*/}
+	fi
+	files=(--basefile build/hosts/files.tar ${file:+--basefile "$file"})
 	say matrix "the hosts of $1 get the files, and compose the tree"
 	(cd "$ROOT" && "${ENGINE[@]}" --nonall --sshloginfile "$1" --linebuffer --tag \
-		--workdir "$HOST_DIR" "${files[@]}" "$(host_setup "$base")") \
+		--workdir "$HOST_DIR" "${files[@]}" "$(host_setup "$file")") \
 		>"$HOSTS_OUT/trees" </dev/null || true
 	awk -F'\t' -v tree="$TREE_ID" '$2 == tree { print $1 }' "$HOSTS_OUT/trees" |
 		put "$HOSTS_READY"

@@ -23,19 +23,12 @@ run_cell()
 	((status < 128)) || die "$1: stopped by a signal ($status), it has no verdict"
 	[ -f "$(record_file cell "$1")" ] || die "$1: it has no verdict, see $CELL_OUT/job.log"
 	[ "$status" = 0 ] || BAD=1
-	[ -z "${RETURN:-}" ] || hand_over "$1"
-}
-
-# What goes home: all that a person or report.py reads.
-hand_over()
-{
-	local file to=$RETURN/cells/${CELL_OUT##*/} records=$RETURN/${RECORDS##*/}/cell
-
-	mkdir -p "$to" "$records"
-	cp -p "$(record_file cell "$1")" "$records/"
-	for file in "$CELL_OUT"/{*.log,seconds,result.tsv}; do
-		[ ! -f "$file" ] || cp -p "$file" "$to/"
-	done
+	[ -n "${RETURN:-}" ] || return 0
+	# What goes home: all that a person or report.py reads.
+	mkdir -p "$RETURN/cells/${CELL_OUT##*/}" "$RETURN/${RECORDS##*/}/cell"
+	cp -p "$(record_file cell "$1")" "$RETURN/${RECORDS##*/}/cell/"
+	find "$CELL_OUT" -maxdepth 1 \( -name '*.log' -o -name seconds -o -name result.tsv \) \
+		-exec cp -p -t "$RETURN/cells/${CELL_OUT##*/}" {} +
 }
 
 [ $# = 1 ] || die "usage: job.sh CELL,CELL..."

@@ -20,18 +20,6 @@ base_rev()
 	bgit rev-parse -q --verify "$TAG^{commit}" 2>/dev/null
 }
 
-# One bare repository for all bases. Nothing is compressed: the import is four
-# times faster for it, and the user's settings do not count in it.
-make_repo()
-{
-	[ ! -d "$BASE_GIT" ] || return 0
-	scratch "$BASE_GIT.new"
-	pgit init -q --bare "$BASE_GIT.new"
-	printf '\t%s\n' 'compression = 0' 'autocrlf = false' 'logAllRefUpdates = true' \
-		'[gc] auto = 0' '[advice] detachedHead = false' >>"$BASE_GIT.new/config"
-	mv "$BASE_GIT.new" "$BASE_GIT"
-}
-
 # import WHAT ORIGIN VERSION COMMAND...: the tar that the command prints becomes the base, once
 # the whole pipe is known to have succeeded.
 import()
@@ -145,7 +133,14 @@ need python3 python3
 need xz xz-utils
 [ -z "${BASE_FILE:-}" ] || [ -f "$BASE_FILE" ] || die "BASE_FILE=$BASE_FILE: no such file"
 lock base
-make_repo
+if [ ! -d "$BASE_GIT" ]; then
+	# Nothing is compressed: the import is four times faster. The user's settings do not count.
+	scratch "$BASE_GIT.new"
+	pgit init -q --bare "$BASE_GIT.new"
+	printf '\t%s\n' 'compression = 0' 'autocrlf = false' 'logAllRefUpdates = true' \
+		'[gc] auto = 0' '[advice] detachedHead = false' >>"$BASE_GIT.new/config"
+	mv "$BASE_GIT.new" "$BASE_GIT"
+fi
 if [ -z "${LINUX:-}" ]; then
 	if ! base_rev >/dev/null; then
 		[ -n "${BASE_FILE:-}" ] || download

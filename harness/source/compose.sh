@@ -25,7 +25,7 @@ declare -A FIRST=()	# the number of the first patch of a series
 # parse_series NAME: adds what its series file lists.
 parse_series()
 {
-	local line number=0 where folder=$1$FOLDER file
+	local line number=0 where folder=$1$FOLDER file added
 
 	[ -f "$PATCHES/$folder/series" ] || die "patches/$folder/series: no such file" \
 		"(make refresh writes it from the commits with 'Series: $1')"
@@ -36,25 +36,21 @@ parse_series()
 		[[ -n $line && $line != '#'* ]] || continue
 		[[ $line =~ ^([^ #/]+\.patch)(\ #\ \+((\ [^ ]+)+))?$ ]] ||
 			die "$where: not 'NAME.patch' or 'NAME.patch # + path path …': $line"
-		check_patch "$where" "$folder/${BASH_REMATCH[1]}"
-		check_added "$where" "${BASH_REMATCH[3]}"
+		file=$folder/${BASH_REMATCH[1]} added=${BASH_REMATCH[3]}
+		[ -f "$PATCHES/$file" ] || die "$where: patches/$file: no such file"
+		[[ " ${PATCH[*]} " != *" $file "* ]] || die "$where: $file is listed twice"
+		[[ $(head -n 1 "$PATCHES/$file") == 'Subject: '?* ]] ||
+			die "patches/$file:1: the first line is not 'Subject: …'"
+		grep -qx -e --- "$PATCHES/$file" ||
+			die "patches/$file: no line '---' between message and diff"
+		PATCH+=("$file")
+		check_added "$where" "$added"
 	done <"$PATCHES/$folder/series"
 	[ ${#PATCH[@]} -gt "${FIRST[$1]}" ] || die "patches/$folder/series: lists no patch"
 	for file in "$PATCHES/$folder"/*.patch; do
 		[[ " ${PATCH[*]} " = *" $folder/${file##*/} "* ]] || die \
 			"patches/$folder/${file##*/}: not listed in patches/$folder/series"
 	done
-}
-
-check_patch()
-{
-	[ -f "$PATCHES/$2" ] || die "$1: patches/$2: no such file"
-	[[ " ${PATCH[*]} " != *" $2 "* ]] || die "$1: $2 is listed twice"
-	[[ $(head -n 1 "$PATCHES/$2") == 'Subject: '?* ]] ||
-		die "patches/$2:1: the first line is not 'Subject: …'"
-	grep -qx -e --- "$PATCHES/$2" ||
-		die "patches/$2: no line '---' between message and diff"
-	PATCH+=("$2")
 }
 
 # check_added WHERE "PATH …": the files that the last patch adds.

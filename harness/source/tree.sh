@@ -13,19 +13,6 @@
 TREE=$TREE_DIR
 LOG=$BUILD/base.log
 
-# The first checkout writes every file; made beside its place, then moved.
-first_checkout()
-{
-	say tree "checking out the kernel tree"
-	rm -rf "$TREE.new"
-	at_exit rm -rf "$TREE.new"
-	walk_tree "$TIP_REV" "$TREE.new" >/dev/null
-	pgit -C "$TREE.new" checkout -q -B "$TREE_BRANCH" 2>"$LOG" ||
-		die "cannot check out the tree: $(reason "$LOG")"
-	checked_out "$TIP_REV" "$SUMS"
-	bgit worktree move "$TREE.new" "$TREE"
-}
-
 update()
 {
 	local work way
@@ -45,21 +32,26 @@ update()
 	say tree "updating the files that differ"
 	tgit checkout -q -f -B "$TREE_BRANCH" "$TIP_REV" 2>"$LOG" ||
 		die "cannot update $TREE: $(reason "$LOG")"
-	checked_out "$TIP_REV" "$SUMS"
 }
 
 [ $# = 0 ] || [ "$*" = -q ] || die "usage: tree.sh [-q], with BASE=VERSION or LINUX=DIR"
 [ ! -e "$TREE" ] || need_tree
 composed ""
-SUMS=$(sums_of "$TIP_REV")
+sums=$(sums_of "$TIP_REV")
 lock tree
 if [ ! -e "$TREE" ]; then
-	first_checkout
+	say tree "checking out the kernel tree"
+	# Every file is written: made beside its place, then moved.
+	rm -rf "$TREE.new"
+	at_exit rm -rf "$TREE.new"
+	walk_tree "$TIP_REV" "$TREE.new" >/dev/null
+	pgit -C "$TREE.new" checkout -q -B "$TREE_BRANCH" 2>"$LOG" ||
+		die "cannot check out the tree: $(reason "$LOG")"
+	bgit worktree move "$TREE.new" "$TREE"
 elif on FORCE || [ "$TIP_REV" != "$(left_at)" ]; then
 	update
-else
-	checked_out "$TIP_REV" "$SUMS"
-	work=$(tree_work "$TIP_REV")
-	[ -z "$work" ] || [ "$*" = -q ] || note "note: $TREE $work: used as it is"
 fi
+checked_out "$TIP_REV" "$sums"
+work=$(tree_work)
+[ -z "$work" ] || [ "$*" = -q ] || note "note: $TREE $work: used as it is"
 echo "$TREE"
