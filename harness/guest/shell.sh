@@ -13,19 +13,17 @@
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/guest/qemu.sh"
 
-# busybox ARCH: fetches it, unless it is there. bookworm has none for riscv64.
+# busybox ARCH: fetches it. bookworm has none for riscv64.
 busybox()
 {
 	local dir=$BUILD/busybox
 
-	[ ! -x "$dir/$1" ] || return 0
 	say shell "fetching busybox-static for $1"
 	scratch "$dir/apt"
 	own_apt "$dir/apt" trixie "$1"
 	own_download "$dir/apt" "busybox-static:$1"
 	dpkg-deb --fsys-tarfile "$dir"/apt/get/busybox-static_*.deb |
 		tar -xO --wildcards '*bin/busybox' | put "$dir/$1"
-	chmod +x "$dir/$1"
 }
 
 # make_root ARCH: what the cell's own initramfs has not; the kernel unpacks both.
@@ -78,7 +76,7 @@ fi
 lock "shell-$CELL_cell"
 "$HARNESS/guest/kernel.sh" "$CELL" </dev/null
 "$HARNESS/guest/user.sh" "$CELL" </dev/null
-busybox "$arch"
+[ -s "$BUILD/busybox/$arch" ] || busybox "$arch"
 make_root "$arch"
 make_qemu "$CELL_OUT/with-shell.cpio"
 [ -n "$PIPED" ] || note "$CELL, $SIDE, $ACCEL: exit ends it, Ctrl-A X whatever it does"

@@ -116,6 +116,12 @@ linux_git()
 	GIT_OPTIONAL_LOCKS=0 git -C "$LINUX" -c safe.directory='*' "$@"
 }
 
+# base_deb: the newest package of the base that was downloaded, if there is one.
+base_deb()
+{
+	find "$BUILD/apt" -name "linux-source-${BASE}_*.deb" 2>/dev/null | sort -V | tail -n 1
+}
+
 # need_tree: the tree is one that git can tell about, or why not.
 need_tree()
 {

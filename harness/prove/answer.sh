@@ -24,30 +24,23 @@ ours()
 
 kunit()
 {
-	cd "$OUT/tree"
-	PATH=$OUT/bin:$PATH PYTHONDONTWRITEBYTECODE=1 tools/testing/kunit/kunit.py run \
-		--arch=x86_64 --kunitconfig=mm/tests --build_dir="$OUT/kunit" \
-		--jobs="$JOBS" --qemu_args='-smp 4'
+	(cd "$OUT/tree" && PATH=$OUT/bin:$PATH PYTHONDONTWRITEBYTECODE=1 \
+		tools/testing/kunit/kunit.py run --arch=x86_64 --kunitconfig=mm/tests \
+		--build_dir="$OUT/kunit" --jobs="$JOBS" --qemu_args='-smp 4')
 }
 
-# seconds WHAT STEP: runs it quietly; prints how long it took.
-seconds()
-{
-	local log="$OUT/$1, ${2//\//-}.log" begin=$EPOCHREALTIME
-
-	say answer "$2: $1"
-	"$1" >"$log" 2>&1 </dev/null ||
-		die "$1: $(failure "$log"): see $log"
-	awk "BEGIN { printf \"%.1f\\n\", $EPOCHREALTIME - $begin }"
-}
-
+# step NAME: its row of the table.
 step()
 {
-	local a b
+	local what log begin row=$1
 
-	a=$(seconds ours "$1")
-	b=$(seconds kunit "$1")
-	awk "BEGIN { printf \"$1\\t$a\\t$b\\t%.2f\\n\", $a / $b }" >>"$OUT/answer.tsv"
+	for what in ours kunit; do
+		say answer "$1: $what"
+		log="$OUT/$what, ${1//\//-}.log" begin=$EPOCHREALTIME
+		"$what" >"$log" 2>&1 </dev/null || die "$what: $(failure "$log"): see $log"
+		row+=$(awk "BEGIN { printf \"\\t%.1f\", $EPOCHREALTIME - $begin }")
+	done
+	awk -F'\t' '{ printf "%s\t%.2f\n", $0, $2 / $3 }' <<<"$row" >>"$OUT/answer.tsv"
 }
 
 no_arguments "$@"

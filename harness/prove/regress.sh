@@ -98,26 +98,9 @@ boot()
 	done
 }
 
-# rounds CELL LINES: what seems worse is run again, on both sides, to tell it from what is not
-# the same every time. Complaints from the boot are looked at again with it.
-rounds()
-{
-	local round worse lines=$2
-
-	for ((round = 1; round <= RETRIES + 1; round++)); do
-		boot "$1" base "$round" "$lines"
-		boot "$1" series "$round" "$lines"
-		"$HARNESS/prove/regress.py" judge "$OUT" "$SIDES/base/tree/tools/testing/kunit" \
-			>"$OUT/judged"
-		worse=$(awk -F'\t' '$2 == "fail" { print $1 }' "$OUT/judged")
-		[ -n "$worse" ] || return 0
-		lines=$(awk 'NR == FNR { want[$0]; next } $1 in want' <(echo "$worse") <(echo "$2"))
-	done
-}
-
 regress_cell()
 {
-	local lines name result seconds detail
+	local lines name result seconds detail round
 
 	OUT=$SIDES/$1
 	LOG=$OUT/user.log
@@ -132,7 +115,17 @@ regress_cell()
 		"$HARNESS/guest/kernel.sh" "$1"
 		rm -rf "$OUT/$name.logs"
 	done
-	rounds "$1" "$lines"
+	# What seems worse is run again, on both sides, to tell it from what is not the same every
+	# time. Complaints from the boot are looked at again with it.
+	for ((round = 1; round <= RETRIES + 1; round++)); do
+		boot "$1" base "$round" "$lines"
+		boot "$1" series "$round" "$lines"
+		"$HARNESS/prove/regress.py" judge "$OUT" "$SIDES/base/tree/tools/testing/kunit" \
+			>"$OUT/judged"
+		grep -q $'^[^\t]*\tfail\t' "$OUT/judged" || break
+		lines=$(awk -F'\t' 'NR == FNR { fails[$1] = $2 == "fail"; next }
+			{ split($0, word, " ") } fails[word[1]]' "$OUT/judged" - <<<"$lines")
+	done
 	while IFS=$'\t' read -r name result seconds detail; do
 		RECORD_BEGIN=$((SECONDS - seconds))
 		record regress "$name" "$result" "$detail" --figures "$OUT/figures/$name.tsv"

@@ -60,8 +60,7 @@ prepare_hosts()
 	put "$HOSTS_OUT/files.tar" tar -C "$ROOT" --sort=name --owner=0 --group=0 \
 		--exclude=./build --exclude=./.git --exclude=__pycache__ -cf - .
 	# The base as a file, when there is one: then all have the same, and need no network.
-	file=${BASE_FILE:-$(find "$BUILD/apt" -maxdepth 1 \
-		-name "linux-source-${BASE}_*.deb" 2>/dev/null | sort -V | tail -n 1)} || true
+	file=${BASE_FILE:-$(base_deb || true)}
 	if [ -n "$file" ]; then
 		ln -f "$file" "$HOSTS_OUT/" 2>/dev/null || cp -p "$file" "$HOSTS_OUT/"
 		file=build/hosts/${file##*/}

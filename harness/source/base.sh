@@ -43,11 +43,6 @@ publish()
 	bgit update-ref -d refs/import/new
 }
 
-newest_deb()
-{
-	find "$BUILD/apt" -maxdepth 1 -name "linux-source-${BASE}_*.deb" | sort -V | tail -n 1
-}
-
 # Sets BASE_FILE to the package's file, fetched and verified by apt.
 download()
 {
@@ -55,7 +50,7 @@ download()
 
 	mkdir -p "$apt"
 	# An earlier run got it, and the import was cut short.
-	BASE_FILE=$(newest_deb)
+	BASE_FILE=$(base_deb)
 	[ -z "$BASE_FILE" ] || return 0
 	[ "$BASE" != 6.12 ] || suite=trixie
 	suite=${SUITE:-$suite}
@@ -70,7 +65,7 @@ download()
 	say base "downloading $package (about 160 MiB)"
 	own_download "$apt" "$package"
 	mv "$apt/get/$package"_*.deb "$apt/"
-	BASE_FILE=$(newest_deb)
+	BASE_FILE=$(base_deb)
 }
 
 # unpack FILE: the tar in it, plain; that of a package is inside.

@@ -132,26 +132,6 @@ commit()
 		bgit commit-tree -p "$2" "$(bgit write-tree)" <<<"$text"
 }
 
-compose()
-{
-	local i
-
-	scratch "$WORK"
-	export GIT_INDEX_FILE=$WORK/index
-	bgit read-tree "$BASE_REV"
-	read -r BASE_DATE BASE_TITLE < <(bgit log -1 --format='%ct %s' "$BASE_REV")
-	START=$BASE_REV TIP=$BASE_REV
-	for i in "${!PATCH[@]}"; do
-		say tree "patch $((i + 1))/${#PATCH[@]} ${PATCH[i]}"
-		[ "$i" != "${FIRST[${SERIES:-stack}]:-}" ] || START=$TIP
-		apply_patch "${PATCH[i]}"
-		add_files "$i"
-		TIP=$(commit "$i" "$TIP")
-	done
-	unset GIT_INDEX_FILE
-	bgit update-ref "$REF" "$TIP"
-}
-
 [ $# -le 1 ] || die "usage: compose.sh [SERIES], with BASE=VERSION or LINUX=DIR"
 read_stack
 NAMES=("${STACK[@]}")
@@ -175,7 +155,19 @@ sums=$(inputs | bgit hash-object -w --stdin)
 old=
 [ ! -f "$STAMP" ] || read -r old START TIP <"$STAMP"
 if [ "$old" != "$sums" ] || ! bgit cat-file -e "$TIP" 2>/dev/null; then
-	compose
+	scratch "$WORK"
+	export GIT_INDEX_FILE=$WORK/index
+	bgit read-tree "$BASE_REV"
+	read -r BASE_DATE BASE_TITLE < <(bgit log -1 --format='%ct %s' "$BASE_REV")
+	START=$BASE_REV TIP=$BASE_REV
+	for i in "${!PATCH[@]}"; do
+		say tree "patch $((i + 1))/${#PATCH[@]} ${PATCH[i]}"
+		[ "$i" != "${FIRST[${SERIES:-stack}]:-}" ] || START=$TIP
+		apply_patch "${PATCH[i]}"
+		add_files "$i"
+		TIP=$(commit "$i" "$TIP")
+	done
+	bgit update-ref "$REF" "$TIP"
 	put "$STAMP" echo "$sums $START $TIP"
 fi
 echo "$BASE_REV $START $TIP"

@@ -17,7 +17,7 @@ OUT=$BUILD/refresh.tmp
 NEWROOT=$OUT/root
 declare -A COUNT=() ADDED_BY=()
 
-# refuse COMMIT MSG: die naming the commit.
+# refuse COMMIT MSG
 refuse()
 {
 	die "$(tgit log -1 --format='%h (%s)' "$1"): ${*:2}"
@@ -30,14 +30,14 @@ check_tree()
 	[ -z "$SUFFIX" ] ||
 		die "patches/ are stored against $DEFAULT_BASE: run refresh without BASE and LINUX"
 	need_tree
-	[ "$(tgit symbolic-ref -q --short HEAD)" = "$TREE_BRANCH" ] || die "$TREE is not on" \
-		"branch $TREE_BRANCH (a rebase under way?): finish that first"
-	[ -z "$(tgit status --porcelain | head -n 1)" ] || die "$TREE has uncommitted changes:" \
-		"commit or stash them first (git -C $TREE status)"
+	[ "$(tgit symbolic-ref -q --short HEAD)" = "$TREE_BRANCH" ] ||
+		die "$TREE is not on branch $TREE_BRANCH (a rebase under way?): finish that first"
+	[ -z "$(tgit status --porcelain | head -n 1)" ] ||
+		die "$TREE has uncommitted changes: commit or stash them first"
 	BASE_REV=$(bgit rev-parse -q --verify "refs/tags/base/$DEFAULT_BASE^{commit}") ||
 		die "build/base.git has no base $DEFAULT_BASE: make tree fetches it"
-	tgit merge-base --is-ancestor "$BASE_REV" HEAD || die "$TREE is not on the base" \
-		"$DEFAULT_BASE: rebase it on the tag base/$DEFAULT_BASE"
+	tgit merge-base --is-ancestor "$BASE_REV" HEAD ||
+		die "$TREE is not on the base: rebase it on the tag base/$DEFAULT_BASE"
 	merge=$(tgit rev-list --merges --max-count=1 "$BASE_REV..HEAD")
 	[ -z "$merge" ] || refuse "$merge" "is a merge: make the series linear (git rebase)"
 	mapfile -t COMMIT < <(tgit rev-list --reverse --topo-order "$BASE_REV..HEAD")
@@ -46,15 +46,14 @@ check_tree()
 # sort_commits: sets OF[i], the series of each, and COUNT[series]; in the stack's order.
 sort_commits()
 {
-	local i j before after name at=0 reword="(git -C $TREE rebase -i, reword)"
+	local i j before after name at=0 how="(git -C $TREE rebase -i)"
 
 	for i in "${!COMMIT[@]}"; do
 		OF[i]=$(tgit log -1 --format=%b "${COMMIT[i]}" | sed -n 's/^Series: *//p' | sort -u)
 		[[ ${OF[i]} != *$'\n'* ]] ||
 			refuse "${COMMIT[i]}" "names several series: leave one line 'Series: …'"
 		[ -z "${OF[i]}" ] || [ -n "${LIST[${OF[i]}]:-}" ] ||
-			refuse "${COMMIT[i]}" "its series ${OF[i]} is in no line of" \
-				"patches/stack: add one, or correct its line 'Series: …'"
+			refuse "${COMMIT[i]}" "its series ${OF[i]} is in no line of patches/stack"
 	done
 	for i in "${!COMMIT[@]}"; do
 		before=${name:-}
@@ -65,20 +64,19 @@ sort_commits()
 		after=${OF[j]:-${before:-${STACK[0]}}}
 		[ -n "$name" ] || [ "${before:=$after}" = "$after" ] ||
 			refuse "${COMMIT[i]}" "is it of $before or of $after? Add a last line" \
-				"'Series: $before' or 'Series: $after' to its message $reword"
+				"'Series: $before' or 'Series: $after' to its message $how"
 		OF[i]=${name:=$after}
 		until [ "${STACK[at]}" = "$name" ]; do
 			at=$((at + 1))
 			[ $at -lt ${#STACK[@]} ] ||
 				refuse "${COMMIT[i]}" "is of $name, but comes after one of $before:" \
-					"move it or correct its line 'Series: …' $reword;" \
-					"the order is that of patches/stack"
+					"move it, or correct its line 'Series: …' $how"
 		done
 		COUNT[$name]=$((${COUNT[$name]:-0} + 1))
 	done
 	for name in "${STACK[@]}"; do
-		[ -n "${COUNT[$name]:-}" ] || die "no commit of $TREE is of series $name: remove" \
-			"its line from patches/stack (or give a commit the line 'Series: $name')"
+		[ -n "${COUNT[$name]:-}" ] ||
+			die "no commit is of series $name: remove its line from patches/stack"
 	done
 }
 
@@ -194,8 +192,7 @@ check_stored()
 		"$OUT/sums.old" "$OUT/sums.now" "$OUT/sums.new" | sort | xargs)
 	[ -z "$changed" ] || on FORCE ||
 		die "changed in the repository since $TREE was composed: $changed: make tree takes" \
-			"it up (git -C $TREE branch NAME keeps commits of yours, to cherry-pick" \
-			"them then); FORCE=1 writes over it"
+			"it up (keep commits of yours on a branch); FORCE=1 writes over it"
 }
 
 # swap: every file by one rename; a series file last, as it names the others.
