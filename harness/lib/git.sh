@@ -119,7 +119,8 @@ linux_git()
 # base_deb: the newest package of the base that was downloaded, if there is one.
 base_deb()
 {
-	find "$BUILD/apt" -name "linux-source-${BASE}_*.deb" 2>/dev/null | sort -V | tail -n 1
+	find "$BUILD/apt" -maxdepth 1 -name "linux-source-${BASE}_*.deb" 2>/dev/null |
+		sort -V | tail -n 1
 }
 
 # need_tree: the tree is one that git can tell about, or why not.

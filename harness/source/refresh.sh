@@ -141,17 +141,16 @@ patch()
 # write_series NAME FIRST: its patches, its series file and its added files.
 write_series()
 {
-	local i=$2 folder=$NEWROOT/patches/$1 last=$(($2 + ${COUNT[$1]} - 1)) file text
+	local i folder=$NEWROOT/patches/$1 file text
 
-	mkdir -p "$folder" "$OUT/names"
+	mkdir -p "$folder"
 	# The comment at the head of the series file is the author's.
 	[ ! -f "$PATCHES/$1/series" ] ||
 		sed -n '/^[^#]/q; p' "$PATCHES/$1/series" >"$folder/series"
-	# format-patch knows how it names files.
-	rm -f "$OUT/names"/*
-	tgit format-patch -q --always --no-signature -o "$OUT/names" "${COMMIT[i]}^..${COMMIT[last]}"
-	for file in "$OUT/names"/*; do
-		file=${file##*/}
+	for ((i = $2; i < $2 + ${COUNT[$1]}; i++)); do
+		# As git format-patch names it.
+		file=$(printf '%04d-' $((i - $2 + 1)); tgit log -1 --format=%f "${COMMIT[i]}")
+		file=${file:0:57}.patch
 		say refresh "$((i + 1))/${#COMMIT[@]} $1/$file"
 		text=$(body "${COMMIT[i]}")
 		check_message "${COMMIT[i]}" "$text"
@@ -161,7 +160,6 @@ write_series()
 			tgit -c tar.umask=user --literal-pathspecs archive "${COMMIT[i]}" -- \
 				"${NEW[@]}" | tar -xmC "$NEWROOT" || die "cannot write in $OUT"
 		echo "$file${NEW[*]:+ # + ${NEW[*]}}" >>"$folder/series"
-		i=$((i + 1))
 	done
 }
 
