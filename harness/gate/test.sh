@@ -8,7 +8,6 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/record.sh"
 
 # Wrong lookup, wrong value handed out, a table freed too early.
 MUTANTS="july-2024 lookup-past-end wrong-pmdval free-at-once"
@@ -32,26 +31,6 @@ add()
 	PASSED=$((PASSED + passed))
 	FAILED=$((FAILED + failed))
 	echo "$1: $passed passed, $failed failed"
-}
-
-# The largest begin first. A file of tests that is dead before its end has failed.
-unit_tests()
-{
-	local passed failed
-
-	rm -rf "$UNIT"
-	mkdir -p "$UNIT"
-	say test "the tests of harness/"
-	# shellcheck disable=SC2016 # expanded by the inner shell
-	find "$ROOT/tests" -name 'test_*.py' -printf '%s\t%p\0' | sort -zrn | cut -zf2 |
-		xargs -0r -n 1 -P "$JOBS" sh -c 'out=$0/${2##*/}
-			python3 -B "$1" "$2" >"$out.counts" 2>"$out.log"
-			[ -s "$out.counts" ] || echo 0 1 >"$out.counts"' "$UNIT" "$ROOT/tests/run.py"
-	awk '$2 { sub(/counts$/, "log", FILENAME); print FILENAME }' "$UNIT"/*.counts |
-		xargs -rd '\n' cat
-	read -r passed failed < <(cat "$UNIT"/*.counts |
-		awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
-	add "tests of harness/" $((passed == 0)) "$passed" "$failed"
 }
 
 # Every test of the guest counts, and what failed beside them.
@@ -86,7 +65,22 @@ read -ra cells <<<"${CELLS:-x86_64 arm64 arm-lpae-highpte}"
 load_cells "${cells[@]}"
 "$HARNESS/gate/deps.sh" --test --lint --matrix --mutants --model --bench "${cells[@]}"
 "$HARNESS/source/tree.sh" >/dev/null
-unit_tests
+
+# The largest begin first. A file of tests that is dead before its end has failed.
+rm -rf "$UNIT"
+mkdir -p "$UNIT"
+say test "the tests of harness/"
+# shellcheck disable=SC2016 # expanded by the inner shell
+find "$ROOT/tests" -name 'test_*.py' -printf '%s\t%p\0' | sort -zrn | cut -zf2 |
+	xargs -0r -n 1 -P "$JOBS" sh -c 'out=$0/${2##*/}
+		python3 -B "$1" "$2" >"$out.counts" 2>"$out.log"
+		[ -s "$out.counts" ] || echo 0 1 >"$out.counts"' "$UNIT" "$ROOT/tests/run.py"
+awk '$2 { sub(/counts$/, "log", FILENAME); print FILENAME }' "$UNIT"/*.counts |
+	xargs -rd '\n' cat
+read -r passed failed < <(cat "$UNIT"/*.counts |
+	awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
+add "tests of harness/" $((passed == 0)) "$passed" "$failed"
+
 rm -f "$BUILD/lint/results.tsv"
 status=0
 "$HARNESS/gate/lint.sh" || status=$?

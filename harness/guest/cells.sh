@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034 # read by who sources this
-# The cells; sourced after lib.sh.
+# The cells, and record.sh with them; sourced after lib.sh.
 #
 #   load_cell NAME   sets CELL_<key> for each key of cells.ini, empty where the cell has
 #                    none, and the folders CELL_SRC (the tree), CELL_KOUT (kernel build)
@@ -14,6 +14,8 @@
 # Knobs: CELLS_INI=FILE another file; AS=NAME the section [as NAME] on top; TREE=DIR another
 # tree; KOUT=DIR another build folder, and KOUT.cell for the rest; PARTIAL=1 the tree has
 # only a part of the stack: suites and selftests that it has not are not expected.
+
+. "$HARNESS/judge/record.sh"
 
 CELL_cell='' CELL_arch='' CELL_build='' CELL_cross='' CELL_fragments='' CELL_qemu=''
 CELL_append='' CELL_image='' CELL_virtio='' CELL_suites='' CELL_user='' CELL_timeout=''

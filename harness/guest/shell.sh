@@ -26,27 +26,6 @@ busybox()
 		tar -xO --wildcards '*bin/busybox' | put "$dir/$1"
 }
 
-# make_root ARCH: what the cell's own initramfs has not; the kernel unpacks both.
-make_root()
-{
-	local root=$CELL_OUT/shell
-
-	scratch "$root"
-	install -D "$BUILD/busybox/$1" "$root/bin/busybox"
-	# What init runs, where it runs selftests. The terminal here adds the carriage returns.
-	echo "/bin/busybox --install -s /bin; cd /mnt; stty -onlcr" >"$root/shell"
-	if [ -n "$PIPED" ]; then
-		echo "exec sh /commands </dev/null" >>"$root/shell"
-		printf '%s\n' "$COMMANDS" >"$root/commands"
-	else
-		stty size | sed -E 's/(.*) (.*)/stty rows \1 cols \2/' >>"$root/shell"
-		echo "export PS1='$CELL_cell:\\w# ' TERM=${TERM:-linux}; exec sh" >>"$root/shell"
-	fi
-	[ -z "${SHARE:-}" ] || cp -RL "$SHARE" "$root/share"
-	pack "$root" "$root.cpio"
-	put "$CELL_OUT/with-shell.cpio" cat "$CELL_OUT/initramfs.cpio" "$root.cpio"
-}
-
 [ $# = 1 ] || die "usage: shell.sh CELL, or make shell CELL=NAME: the cells are" \
 	"$(cell_names | paste -sd' ')"
 CELL=$1 SIDE=${SIDE:-series} PIPED='' arch=amd64
@@ -77,7 +56,22 @@ lock "shell-$CELL_cell"
 "$HARNESS/guest/kernel.sh" "$CELL" </dev/null
 "$HARNESS/guest/user.sh" "$CELL" </dev/null
 [ -s "$BUILD/busybox/$arch" ] || busybox "$arch"
-make_root "$arch"
+# What the cell's own initramfs has not; the kernel unpacks both.
+root=$CELL_OUT/shell
+scratch "$root"
+install -D "$BUILD/busybox/$arch" "$root/bin/busybox"
+# What init runs, where it runs selftests. The terminal here adds the carriage returns.
+echo "/bin/busybox --install -s /bin; cd /mnt; stty -onlcr" >"$root/shell"
+if [ -n "$PIPED" ]; then
+	echo "exec sh /commands </dev/null" >>"$root/shell"
+	printf '%s\n' "$COMMANDS" >"$root/commands"
+else
+	stty size | sed -E 's/(.*) (.*)/stty rows \1 cols \2/' >>"$root/shell"
+	echo "export PS1='$CELL_cell:\\w# ' TERM=${TERM:-linux}; exec sh" >>"$root/shell"
+fi
+[ -z "${SHARE:-}" ] || cp -RL "$SHARE" "$root/share"
+pack "$root" "$root.cpio"
+put "$CELL_OUT/with-shell.cpio" cat "$CELL_OUT/initramfs.cpio" "$root.cpio"
 make_qemu "$CELL_OUT/with-shell.cpio"
 [ -n "$PIPED" ] || note "$CELL, $SIDE, $ACCEL: exit ends it, Ctrl-A X whatever it does"
 printf %s "$CLEAR" >&2

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2120 # load_cell sets CELL_*; FILEs are optional
-# The record that an experiment leaves, see records.py; sourced after lib.sh, and after
-# cells.sh by those that load cells.
+# The record that an experiment leaves, see records.py; sourced after lib.sh, or by cells.sh.
 #
 #   RECORDS              the folder of all records
 #   begin_record [FILE...]   before the run: remembers the time and what it will be of:

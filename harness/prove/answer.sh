@@ -10,7 +10,6 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/record.sh"
 
 OUT=$BUILD/answer
 CELL=x86_64

@@ -12,7 +12,6 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/record.sh"
 
 BOOT=${BOOT:-x86_64 arm-lpae-highpte}
 OUT=$BUILD/bisect$SUFFIX

@@ -13,7 +13,6 @@
 
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/guest/root.sh"
-. "$HARNESS/judge/record.sh"
 
 SIDES=${SIDES:-$BUILD/sides$SUFFIX}
 

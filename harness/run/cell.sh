@@ -8,7 +8,6 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/record.sh"
 
 keep_record()
 {

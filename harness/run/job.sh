@@ -10,7 +10,6 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/record.sh"
 
 run_cell()
 {

@@ -11,7 +11,6 @@
 
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
-. "$HARNESS/judge/record.sh"
 . "$HARNESS/run/hosts.sh"
 
 # Not the user's own profiles. A build takes all CPUs: one job at a time on each machine.
@@ -60,23 +59,6 @@ make_room()
 		need_space $((200 * new + 400)) "building $new kernels (or less with KEEP=0)"
 }
 
-# Which tree is it? On hosts, it is that of patches/.
-find_tree()
-{
-	if [ -n "${HOSTS:-}" ]; then
-		"$HARNESS/gate/deps.sh" --matrix
-		HOSTS=$(realpath "$HOSTS")
-		composed ""
-		TREE_ID=$(bgit rev-parse "$TIP_REV^{tree}")
-		[ ! -d "$CELL_SRC" ] || [ "$(tree_id)" = "$TREE_ID" ] ||
-			note "note: the work in $CELL_SRC is not in patches/, the hosts do not get it"
-	else
-		"$HARNESS/gate/deps.sh" --matrix "$@"
-		[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" >/dev/null
-		TREE_ID=$(tree_id)
-	fi
-}
-
 run_jobs()
 {
 	local build pid knobs options=(--ungroup) job
@@ -115,7 +97,19 @@ fi
 load_cells "$@"
 [ -z "${HOSTS:-}" ] || check_hosts "$HOSTS"
 lock matrix
-find_tree "$@"
+# Which tree is it? On hosts, it is that of patches/.
+if [ -n "${HOSTS:-}" ]; then
+	"$HARNESS/gate/deps.sh" --matrix
+	HOSTS=$(realpath "$HOSTS")
+	composed ""
+	TREE_ID=$(bgit rev-parse "$TIP_REV^{tree}")
+	[ ! -d "$CELL_SRC" ] || [ "$(tree_id)" = "$TREE_ID" ] ||
+		note "note: the work in $CELL_SRC is not in patches/, the hosts do not get it"
+else
+	"$HARNESS/gate/deps.sh" --matrix "$@"
+	[ -n "${TREE:-}" ] || "$HARNESS/source/tree.sh" >/dev/null
+	TREE_ID=$(tree_id)
+fi
 need parallel parallel
 plan "$@"
 make_room

@@ -23,26 +23,6 @@ refuse()
 	die "$(tgit log -1 --format='%h (%s)' "$1"): ${*:2}"
 }
 
-check_tree()
-{
-	local merge
-
-	[ -z "$SUFFIX" ] ||
-		die "patches/ are stored against $DEFAULT_BASE: run refresh without BASE and LINUX"
-	need_tree
-	[ "$(tgit symbolic-ref -q --short HEAD)" = "$TREE_BRANCH" ] ||
-		die "$TREE is not on branch $TREE_BRANCH (a rebase under way?): finish that first"
-	[ -z "$(tgit status --porcelain | head -n 1)" ] ||
-		die "$TREE has uncommitted changes: commit or stash them first"
-	BASE_REV=$(bgit rev-parse -q --verify "refs/tags/base/$DEFAULT_BASE^{commit}") ||
-		die "build/base.git has no base $DEFAULT_BASE: make tree fetches it"
-	tgit merge-base --is-ancestor "$BASE_REV" HEAD ||
-		die "$TREE is not on the base: rebase it on the tag base/$DEFAULT_BASE"
-	merge=$(tgit rev-list --merges --max-count=1 "$BASE_REV..HEAD")
-	[ -z "$merge" ] || refuse "$merge" "is a merge: make the series linear (git rebase)"
-	mapfile -t COMMIT < <(tgit rev-list --reverse --topo-order "$BASE_REV..HEAD")
-}
-
 # sort_commits: sets OF[i], the series of each, and COUNT[series]; in the stack's order.
 sort_commits()
 {
@@ -213,7 +193,20 @@ swap()
 
 no_arguments "$@"
 lock tree
-check_tree
+[ -z "$SUFFIX" ] ||
+	die "patches/ are stored against $DEFAULT_BASE: run refresh without BASE and LINUX"
+need_tree
+[ "$(tgit symbolic-ref -q --short HEAD)" = "$TREE_BRANCH" ] ||
+	die "$TREE is not on branch $TREE_BRANCH (a rebase under way?): finish that first"
+[ -z "$(tgit status --porcelain | head -n 1)" ] ||
+	die "$TREE has uncommitted changes: commit or stash them first"
+BASE_REV=$(bgit rev-parse -q --verify "refs/tags/base/$DEFAULT_BASE^{commit}") ||
+	die "build/base.git has no base $DEFAULT_BASE: make tree fetches it"
+tgit merge-base --is-ancestor "$BASE_REV" HEAD ||
+	die "$TREE is not on the base: rebase it on the tag base/$DEFAULT_BASE"
+merge=$(tgit rev-list --merges --max-count=1 "$BASE_REV..HEAD")
+[ -z "$merge" ] || refuse "$merge" "is a merge: make the series linear (git rebase)"
+mapfile -t COMMIT < <(tgit rev-list --reverse --topo-order "$BASE_REV..HEAD")
 read_stack
 sort_commits
 scratch "$OUT"
