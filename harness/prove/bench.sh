@@ -34,13 +34,15 @@ add_suite()
 	bgit update-index --cacheinfo "100644,$blob,mm/Makefile"
 }
 
-# bench_cell CELL[+debug-vm]: boots both kernels, and records what the guests said.
-bench_cell()
-{
-	local cell=${1%+debug-vm} name=${1/+/-} side out why
-
-	AS=bench
-	[ "$cell" = "$1" ] || AS+=-debug-vm
+no_arguments "$@"
+AS=bench load_cells "${CELLS[@]%+debug-vm}"
+lock bench
+"$HARNESS/gate/deps.sh" --bench "${CELLS[@]%+debug-vm}"
+the_tree head
+make_sides add_suite
+for one in "${CELLS[@]}"; do
+	cell=${one%+debug-vm} name=${one/+/-} AS=bench
+	[ "$cell" = "$one" ] || AS+=-debug-vm
 	for side in base series; do
 		out=$SIDES/$name.$side
 		side "$side" "$cell"
@@ -62,15 +64,5 @@ bench_cell()
 	done
 	[ -f "$SIDES/$name.size" ] || "$TREE/scripts/bloat-o-meter" -p "$HARNESS/prove/bench/" \
 		"$SIDES"/{base,series}/kernel/"$CELL_build"/vmlinux >"$SIDES/$name.size"
-}
-
-no_arguments "$@"
-AS=bench load_cells "${CELLS[@]%+debug-vm}"
-lock bench
-"$HARNESS/gate/deps.sh" --bench "${CELLS[@]%+debug-vm}"
-the_tree head
-make_sides add_suite
-for name in "${CELLS[@]}"; do
-	bench_cell "$name"
 done
 "$HARNESS/prove/bench.py" table "$RECORDS" "${CELLS[@]/+/-}"

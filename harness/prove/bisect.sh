@@ -43,30 +43,6 @@ step()
 	fi
 }
 
-# bisect SERIES: a line of the table for each of its patches.
-bisect()
-{
-	local commits i cell row result name
-
-	composed "$1"
-	mapfile -t commits < <(bgit rev-list --reverse "$START_REV..$TIP_REV")
-	for i in "${!commits[@]}"; do
-		name=$1/$(printf %04d $((i + 1)))-$(bgit log -1 --format=%f "${commits[i]}")
-		walk_tree "${commits[i]}" "$OUT/tree" >/dev/null
-		row=
-		for cell in $CELLS; do
-			say bisect "$1 $((i + 1))/${#commits[@]} $cell: ${name#*/*-}"
-			result=$(step "$name" "${commits[i]}" "$cell")
-			row+=$(printf '%-18s' "$result")
-			[ "$result" != ok ] || continue
-			BAD=$((BAD + 1))
-			note "FAIL $cell: $name ($OUT/${name//\//-}-$cell.log)"
-		done
-		echo "$row $name"
-		COUNT=$((COUNT + 1))
-	done
-}
-
 no_arguments "$@"
 if on ALL; then
 	# Cells that share a build are one and the same here, the first of them.
@@ -87,8 +63,24 @@ the_tree patches
 # shellcheck disable=SC2086 # a list of words
 printf '%-18s' $CELLS
 echo " patch"
-for name in ${SERIES:-"${STACK[@]}"}; do
-	bisect "$name"
+for series in ${SERIES:-"${STACK[@]}"}; do
+	composed "$series"
+	mapfile -t commits < <(bgit rev-list --reverse "$START_REV..$TIP_REV")
+	for i in "${!commits[@]}"; do
+		name=$series/$(printf %04d $((i + 1)))-$(bgit log -1 --format=%f "${commits[i]}")
+		walk_tree "${commits[i]}" "$OUT/tree" >/dev/null
+		row=
+		for cell in $CELLS; do
+			say bisect "$series $((i + 1))/${#commits[@]} $cell: ${name#*/*-}"
+			result=$(step "$name" "${commits[i]}" "$cell")
+			row+=$(printf '%-18s' "$result")
+			[ "$result" != ok ] || continue
+			BAD=$((BAD + 1))
+			note "FAIL $cell: $name ($OUT/${name//\//-}-$cell.log)"
+		done
+		echo "$row $name"
+		COUNT=$((COUNT + 1))
+	done
 done
 echo "$COUNT commits, $BAD failed"
 [ "$BAD" -eq 0 ]

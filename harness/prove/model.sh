@@ -93,18 +93,32 @@ row()
 	printf '%-22s %-32s %-44s %9s %11s %4s\n' "$@"
 }
 
-check()
-{
-	local name=$1 must=${MUST[$1]} macros found states transitions steps=''
-	local result=pass detail=$must
-
+no_arguments "$@"
+declare -A MUST=() MACROS=()
+while IFS=$'\t' read -r name must macros _; do
+	KNOWN+=("$name") MUST[$name]=$must MACROS[$name]=$macros
+done < <(grep -v -e '^#' -e $'^check\t' -e '^$' "$MODEL/checks.tsv")
+read -ra NAMES <<<"${MODELS:-${KNOWN[*]}}"
+for name in "${NAMES[@]}"; do
+	[ -n "${MUST[$name]:-}" ] ||
+		die "no check '$name' in harness/prove/model/checks.tsv: there are ${KNOWN[*]}"
+done
+need spin spin
+lock model
+mkdir -p "$OUT"
+WRONG=0
+row check must found states transitions s
+for i in "${!NAMES[@]}"; do
+	name=${NAMES[i]}
+	must=${MUST[$name]} detail=${MUST[$name]} result=pass steps=
+	say model "$((i + 1))/${#NAMES[@]}: $name"
 	read -ra macros <<<"${MACROS[$name]}"
 	# What the search is told, and by whom it is done.
 	echo "$must: ${macros[*]}; $MEMORY $DEPTH $(spin -V 2>&1)" >"$OUT/$name.in"
 	begin_record "$OUT/$name.in" "$MODEL"/*.pml
 	if still_good model "$name"; then
 		row "$name" "$must" "the same, by its record" - - -
-		return
+		continue
 	fi
 	rm -f "$OUT/$name".{trace,log}
 	scratch "$OUT/$name"
@@ -127,26 +141,6 @@ check()
 	record model "$name" "$result" "$detail" --figures figures
 	row "$name" "$must" "$found${steps:+ ($steps steps)}" "${states:--}" \
 		"${transitions:--}" $((SECONDS - RECORD_BEGIN))
-}
-
-no_arguments "$@"
-declare -A MUST=() MACROS=()
-while IFS=$'\t' read -r name must macros _; do
-	KNOWN+=("$name") MUST[$name]=$must MACROS[$name]=$macros
-done < <(grep -v -e '^#' -e $'^check\t' -e '^$' "$MODEL/checks.tsv")
-read -ra NAMES <<<"${MODELS:-${KNOWN[*]}}"
-for name in "${NAMES[@]}"; do
-	[ -n "${MUST[$name]:-}" ] ||
-		die "no check '$name' in harness/prove/model/checks.tsv: there are ${KNOWN[*]}"
-done
-need spin spin
-lock model
-mkdir -p "$OUT"
-WRONG=0
-row check must found states transitions s
-for i in "${!NAMES[@]}"; do
-	say model "$((i + 1))/${#NAMES[@]}: ${NAMES[i]}"
-	check "${NAMES[i]}"
 done
 echo "${#NAMES[@]} checked, $WRONG wrong"
 [ "$WRONG" = 0 ]

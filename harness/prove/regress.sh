@@ -98,40 +98,6 @@ boot()
 	done
 }
 
-regress_cell()
-{
-	local lines name result seconds detail round
-
-	OUT=$SIDES/$1
-	LOG=$OUT/user.log
-	mkdir -p "$OUT"
-	side base "$1"
-	build_tests
-	begin_record "$LIST" "$HARNESS/prove/regress.py"
-	lines=$(tests)
-	[ -n "$lines" ] || return 0
-	for name in base series; do
-		side "$name" "$1"
-		"$HARNESS/guest/kernel.sh" "$1"
-		rm -rf "$OUT/$name.logs"
-	done
-	# What seems worse is run again, on both sides, to tell it from what is not the same every
-	# time. Complaints from the boot are looked at again with it.
-	for ((round = 1; round <= RETRIES + 1; round++)); do
-		boot "$1" base "$round" "$lines"
-		boot "$1" series "$round" "$lines"
-		"$HARNESS/prove/regress.py" judge "$OUT" "$SIDES/base/tree/tools/testing/kunit" \
-			>"$OUT/judged"
-		grep -q $'^[^\t]*\tfail\t' "$OUT/judged" || break
-		lines=$(awk -F'\t' 'NR == FNR { fails[$1] = $2 == "fail"; next }
-			{ split($0, word, " ") } fails[word[1]]' "$OUT/judged" - <<<"$lines")
-	done
-	while IFS=$'\t' read -r name result seconds detail; do
-		RECORD_BEGIN=$((SECONDS - seconds))
-		record regress "$name" "$result" "$detail" --figures "$OUT/figures/$name.tsv"
-	done <"$OUT/judged"
-}
-
 no_arguments "$@"
 [[ $RETRIES =~ ^[0-9]$ ]] || die "RETRIES=$RETRIES: it is a number from 0 to 9"
 for name in ${TESTS:-}; do
@@ -146,8 +112,35 @@ lock regress
 "$HARNESS/gate/deps.sh" "${CELLS[@]}"
 the_tree head
 make_sides
-for name in "${CELLS[@]}"; do
-	regress_cell "$name"
+for cell in "${CELLS[@]}"; do
+	OUT=$SIDES/$cell
+	LOG=$OUT/user.log
+	mkdir -p "$OUT"
+	side base "$cell"
+	build_tests
+	begin_record "$LIST" "$HARNESS/prove/regress.py"
+	lines=$(tests)
+	[ -n "$lines" ] || continue
+	for name in base series; do
+		side "$name" "$cell"
+		"$HARNESS/guest/kernel.sh" "$cell"
+		rm -rf "$OUT/$name.logs"
+	done
+	# What seems worse is run again, on both sides, to tell it from what is not the same every
+	# time. Complaints from the boot are looked at again with it.
+	for ((round = 1; round <= RETRIES + 1; round++)); do
+		boot "$cell" base "$round" "$lines"
+		boot "$cell" series "$round" "$lines"
+		"$HARNESS/prove/regress.py" judge "$OUT" "$SIDES/base/tree/tools/testing/kunit" \
+			>"$OUT/judged"
+		grep -q $'^[^\t]*\tfail\t' "$OUT/judged" || break
+		lines=$(awk -F'\t' 'NR == FNR { fails[$1] = $2 == "fail"; next }
+			{ split($0, word, " ") } fails[word[1]]' "$OUT/judged" - <<<"$lines")
+	done
+	while IFS=$'\t' read -r name result seconds detail; do
+		RECORD_BEGIN=$((SECONDS - seconds))
+		record regress "$name" "$result" "$detail" --figures "$OUT/figures/$name.tsv"
+	done <"$OUT/judged"
 done
 note "all of it took $(elapsed | tr -d ' ')"
 "$HARNESS/prove/regress.py" table "$RECORDS" "$TREE_ID" "${CELLS[@]}"

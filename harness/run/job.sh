@@ -11,25 +11,6 @@
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 
-run_cell()
-{
-	local status=0
-
-	load_cell "$1"
-	mkdir -p "$CELL_OUT"
-	PTLOCK_START=$(date +%s) "$HARNESS/run/cell.sh" "$1" 2>&1 |
-		tee "$CELL_OUT/job.log" || status=$?
-	((status < 128)) || die "$1: stopped by a signal ($status), it has no verdict"
-	[ -f "$(record_file cell "$1")" ] || die "$1: it has no verdict, see $CELL_OUT/job.log"
-	[ "$status" = 0 ] || BAD=1
-	[ -n "${RETURN:-}" ] || return 0
-	# What goes home: all that a person or report.py reads.
-	mkdir -p "$RETURN/cells/${CELL_OUT##*/}" "$RETURN/${RECORDS##*/}/cell"
-	cp -p "$(record_file cell "$1")" "$RETURN/${RECORDS##*/}/cell/"
-	find "$CELL_OUT" -maxdepth 1 \( -name '*.log' -o -name seconds -o -name result.tsv \) \
-		-exec cp -p -t "$RETURN/cells/${CELL_OUT##*/}" {} +
-}
-
 [ $# = 1 ] || die "usage: job.sh CELL,CELL..."
 read -ra cells <<<"${1//,/ }"
 # A job whose caller was cut off may still be ending.
@@ -38,6 +19,20 @@ need_space 400 "a kernel"
 BAD='' KEEP=${KEEP:-1}
 for cell in "${cells[@]}"; do
 	say matrix "${STEP:-1/1}: $cell"
-	run_cell "$cell"
+	load_cell "$cell"
+	mkdir -p "$CELL_OUT"
+	status=0
+	PTLOCK_START=$(date +%s) "$HARNESS/run/cell.sh" "$cell" 2>&1 |
+		tee "$CELL_OUT/job.log" || status=$?
+	((status < 128)) || die "$cell: stopped by a signal ($status), it has no verdict"
+	[ -f "$(record_file cell "$cell")" ] ||
+		die "$cell: it has no verdict, see $CELL_OUT/job.log"
+	[ "$status" = 0 ] || BAD=1
+	[ -n "${RETURN:-}" ] || continue
+	# What goes home: all that a person or report.py reads.
+	mkdir -p "$RETURN/cells/${CELL_OUT##*/}" "$RETURN/${RECORDS##*/}/cell"
+	cp -p "$(record_file cell "$cell")" "$RETURN/${RECORDS##*/}/cell/"
+	find "$CELL_OUT" -maxdepth 1 \( -name '*.log' -o -name seconds -o -name result.tsv \) \
+		-exec cp -p -t "$RETURN/cells/${CELL_OUT##*/}" {} +
 done
 on KEEP || [ -n "$BAD" ] || drop_kernel
