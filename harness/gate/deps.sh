@@ -28,15 +28,6 @@ wanted()
 	ABSENT+="$2 ($1), "
 }
 
-# Without package indexes, or with old ones, it takes an update first.
-install_missing()
-{
-	local get=("${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get)
-	local install=("${get[@]}" install -y --no-install-recommends "${MISSING[@]}")
-
-	"${install[@]}" || { "${get[@]}" update && "${install[@]}"; }
-}
-
 gates=' all '
 while [[ ${1:-} = --* ]]; do
 	cut -f2 "$TABLE" | grep -qx -- "${1#--}" || die "deps.sh $1: deps.tsv has no such gate"
@@ -68,5 +59,9 @@ command -v apt-get >/dev/null || die "missing: ${ABSENT%, }: not Debian here, in
 	"a password; run as root: $by_hand"
 mkdir -p "$BUILD"
 note "installing: ${WHY%, }"
-install_missing >"$BUILD/deps.log" 2>&1 </dev/null ||
+get=("${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get)
+install=("${get[@]}" install -y --no-install-recommends "${MISSING[@]}")
+# Without package indexes, or with old ones, it takes an update first.
+{ "${install[@]}" || { "${get[@]}" update && "${install[@]}"; }; } \
+	>"$BUILD/deps.log" 2>&1 </dev/null ||
 	die "apt-get install failed: see $BUILD/deps.log; by hand: $by_hand"

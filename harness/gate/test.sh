@@ -33,22 +33,6 @@ add()
 	echo "$1: $passed passed, $failed failed"
 }
 
-# Every test of the guest counts, and what failed beside them.
-cell()
-{
-	local status=0 counts
-
-	load_cell "$1"
-	"$HARNESS/run/cell.sh" "$1" || status=$?
-	read -ra counts < <(python3 - "$(record_file cell "$1")" <<<'
-import json, pathlib, sys
-file = pathlib.Path(sys.argv[1])
-checks = json.loads(file.read_text())["checks"] if file.exists() else []
-print(sum(c[2] == "pass" and c[0] in ("kunit", "selftest") for c in checks),
-      sum(c[2] == "fail" for c in checks))')
-	add "cell $1" "$status" "${counts[@]}"
-}
-
 # generated WHAT: the knobs are in the environment; "always" have to be killed.
 generated()
 {
@@ -87,8 +71,18 @@ status=0
 read -ra counts < <(awk -F'\t' '{ of[$2]++ } END { print of["pass"] + 0, of["fail"] + 0 }' \
 	"$BUILD/lint/results.tsv" 2>/dev/null) || true
 add lint "$status" "${counts[@]}"
+# Every test of the guest counts, and what failed beside them.
 for name in "${cells[@]}"; do
-	cell "$name"
+	status=0
+	load_cell "$name"
+	"$HARNESS/run/cell.sh" "$name" || status=$?
+	read -ra counts < <(python3 - "$(record_file cell "$name")" <<<'
+import json, pathlib, sys
+file = pathlib.Path(sys.argv[1])
+checks = json.loads(file.read_text())["checks"] if file.exists() else []
+print(sum(c[2] == "pass" and c[0] in ("kunit", "selftest") for c in checks),
+      sum(c[2] == "fail" for c in checks))')
+	add "cell $name" "$status" "${counts[@]}"
 done
 for name in $MUTANTS; do
 	cell=$(sed -n 's/^Cell: //p' "$HARNESS/prove/mutants/$name.patch")
