@@ -26,10 +26,11 @@ no_work_in()
 	local TREE=$1 work
 
 	need_tree
-	work=$(tgit status --porcelain)
+	work=$(tgit status --porcelain) || die "git cannot tell what was changed in $1"
 	[ -z "$work" ] || keep "$1 has uncommitted changes" "commit and make refresh"
 	! rebasing || keep "$1 is in the middle of a rebase, with commits" "finish it"
-	work=$(tgit log -1 --format=%h HEAD "${STORED[@]}" --branches)
+	work=$(tgit log -1 --format=%h HEAD "${STORED[@]}" --branches) ||
+		die "git cannot read the commits of $1"
 	[ -z "$work" ] || keep "HEAD of $1 has commits ($work)" \
 		"cherry-pick them to the branch series and make refresh"
 }
@@ -40,7 +41,8 @@ no_work()
 {
 	local dir others='' branch
 
-	[ ! -d base.git ] || others=$(bgit worktree list --porcelain)
+	[ ! -d base.git ] || others=$(bgit worktree list --porcelain) ||
+		die "git cannot tell about build/base.git"
 	while IFS= read -r dir; do
 		case $dir in
 		"$BUILD"/tree | "$BUILD"/tree-*) ;;
@@ -49,7 +51,8 @@ no_work()
 		[ ! -e "$dir" ] || no_work_in "$dir"
 	done < <(printf '%s\n' "$BUILD"/tree "$BUILD"/tree-*; sed -n 's/^worktree //p' <<<"$others")
 	[ -d base.git ] || return 0
-	branch=$(bgit log -1 --source --format=%S --branches --tags "${STORED[@]}")
+	branch=$(bgit log -1 --source --format=%S --branches --tags "${STORED[@]}") ||
+		die "git cannot tell about build/base.git"
 	[ -z "$branch" ] || keep "the branch ${branch#refs/heads/} of build/base.git has commits" \
 		"make refresh stores those of series, cherry-pick others to it or delete their branch"
 	! bgit rev-parse -q --verify refs/stash >/dev/null ||
