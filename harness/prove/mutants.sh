@@ -212,13 +212,13 @@ prepare()
 	walk_tree "$TREE_REV" "$TREE" >/dev/null
 	rm -f "$CELL_KOUT"/.stamp	# an object may be that of a mutant
 	(cd "$CELL_KOUT" 2>/dev/null && rm -f "${@:2}") || true
-	"$HARNESS/guest/kernel.sh" "$1"
-	"$HARNESS/guest/user.sh" "$1"
+	"$HARNESS/guest/kernel.sh" "$CELL_cell"
+	"$HARNESS/guest/user.sh" "$CELL_cell"
 	CODE=$(code "${@:2}")
 	(cd "$CELL_KOUT" && rm -rf .unbroken && mkdir .unbroken && cp -p --parents "${@:2}" .unbroken)
 	if [ -z "${LIMITS[$1]:-}" ]; then
 		begin=$SECONDS
-		LIMIT=900 boot unbroken "$1" any
+		LIMIT=900 boot unbroken "$CELL_cell" any
 		grep -qx exit "$CELL_OUT/ended" || SAID=${SAID:-$(<"$CELL_OUT/ended")}
 		[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $SIDES/unbroken/"
 		LIMITS[$1]=$(((SECONDS - begin) * 2 + 10))
@@ -238,10 +238,10 @@ attempt()
 		state=equal
 	elif said=$(alike "$1" "$2" "$code"); [ -n "$said" ]; then
 		state=same
-	elif ! "$HARNESS/guest/kernel.sh" "$2" 2>>"$MADE/compile.log"; then
+	elif ! "$HARNESS/guest/kernel.sh" "$CELL_cell" 2>>"$MADE/compile.log"; then
 		state=build said="it cannot be linked"
 	else
-		LIMIT=$LIMIT boot "$1" "$2" any
+		LIMIT=$LIMIT boot "$1" "$CELL_cell" any
 		state=${SAID%% *} said=${SAID#* }
 		if [ -z "$state" ]; then
 			state=timeout
@@ -262,7 +262,7 @@ alike()
 }
 
 # break_function NAME FILE CELLS OBJECTS MUTANT...: all of them; a cell gets what those before
-# it did not notice. Adds to COUNT, and writes the record if it is the whole function.
+# it did not notice; CELL+fuzz is CELL with [as mutation+fuzz]. Adds to COUNT, and writes the record if it is the whole function.
 break_function()
 {
 	local name=$1 file=$2 cell mutant state left=() next objects
@@ -279,7 +279,8 @@ break_function()
 		fi
 	done
 	for cell in $3; do
-		side mutant "$cell"
+		AS=mutation${cell#"${cell%+*}"}
+		side mutant "${cell%+*}"
 		begin_record
 		KEY=$INPUT_KEY LIMIT=
 		next=()

@@ -56,6 +56,8 @@ prepare_hosts()
 {
 	local file files host all why
 
+	need ssh openssh-client
+	need rsync rsync
 	mkdir -p "$HOSTS_OUT"
 	put "$HOSTS_OUT/files.tar" tar -C "$ROOT" --sort=name --owner=0 --group=0 \
 		--exclude=./build --exclude=./.git --exclude=__pycache__ -cf - .
