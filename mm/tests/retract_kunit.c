@@ -62,7 +62,7 @@ struct retract {
 
 	struct mmu_notifier mn, mn_flush;
 	struct task_struct *collapser;	/* only its notifications count */
-	int nr_open, nr_windows;
+	int nr_open, nr_windows, nr_unlocked;
 	bool window_over;
 	pmd_t pmd_at_end;
 	int nr_flushed_empty, nr_flushed_none, nr_flushed_unlocked;
@@ -121,9 +121,7 @@ static int notify_start(struct mmu_notifier *mn,
 	if (range->start != r->addr || range->end != r->addr + PMD_SIZE)
 		return 0;
 	r->nr_windows++;
-	/* rmap is walked */
-	if (!r->way->own)
-		KUNIT_EXPECT_TRUE(r->test, rwsem_is_locked(&mapping->i_mmap_rwsem));
+	r->nr_unlocked += !r->way->own && !rwsem_is_locked(&mapping->i_mmap_rwsem);
 	if (r->in_window) {
 		/* On another CPU if there is one */
 		queue_work_on(cpu < nr_cpu_ids ? cpu : raw_smp_processor_id(),
@@ -364,6 +362,8 @@ static void retract_run(struct retract *r, int nr_windows, enum outcome outcome)
 			-EINVAL : 0);
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(before));
 	KUNIT_EXPECT_EQ(test, r->nr_open, 0);
+	/* The VMAs are found under the i_mmap lock */
+	KUNIT_EXPECT_EQ(test, r->nr_unlocked, 0);
 	expect_released(test, r->pml);
 	KUNIT_ASSERT_EQ(test, pmd_none(*r->pmd), outcome == REMOVED);
 	KUNIT_ASSERT_EQ(test, pmd_leaf(*r->pmd), outcome == HUGE);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Bug: unmapping a hugetlb page hits a BUG_ON() in pte_fragment_free() on e500.
- * Fixed-by: powerpc/e500: clear all of a huge entry
+ * Fixed-by: powerpc/e500: ignore the upper half of an unused pmd entry
  * Fails: in the first round: it is no race
  */
 #include "repro.h"
