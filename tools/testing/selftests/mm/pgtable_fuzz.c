@@ -350,6 +350,8 @@ static int op_fork(struct target *t)
 
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(HANG_SECONDS);
 		in_child = true;
 		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 		check_all();
@@ -422,7 +424,7 @@ static bool resolve(const struct op *op, struct target *t)
 	return t->nr;
 }
 
-/* What fills pages, what is easily lost, perhaps what loses it, and some others. */
+/* Kinds that fill pages, that leave what is easily lost, that may lose it, and others. */
 static void choose_scene(uint64_t *seed)
 {
 	unsigned int i;
@@ -537,6 +539,7 @@ static int run_child(unsigned long long until)
 
 	deadline = until;
 	shared->failed = false;
+	strcpy(shared->text, "a process could not go on");
 	pid = fork();
 	if (!pid) {
 		become_child();
@@ -556,7 +559,8 @@ static bool run(uint64_t seed, unsigned int seconds)
 	if (status)
 		ksft_print_msg("after %.1f s, seed %llu: %s\n", (now_usecs() - begin) / 1e6,
 			       (unsigned long long)shared->seed - 1,
-			       shared->failed ? shared->text : strsignal(status & 0x7f));
+			       shared->failed || !WIFSIGNALED(status) ?
+			       shared->text : strsignal(WTERMSIG(status)));
 	ksft_print_msg("%llu seeds, %u operations, %u collapses\n",
 		       (unsigned long long)(shared->seed - seed), shared->done, shared->collapses);
 	return !status;
@@ -578,7 +582,9 @@ int main(int argc, char **argv)
 	shared = mmap(NULL, sizeof(*shared), RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	files[SHMEM] = memfd_create("pgtable_fuzz", MFD_CLOEXEC);
 	files[REGULAR] = create_file();
-	if (shared == MAP_FAILED || files[SHMEM] < 0 || files[REGULAR] < 0)
+	if (files[REGULAR] < 0)
+		ksft_exit_skip("no directory for a file, but of tmpfs: set PGTABLE_TEST_DIR\n");
+	if (shared == MAP_FAILED || files[SHMEM] < 0)
 		ksft_exit_fail_perror("making files");
 	ksft_set_plan(1);
 	ksft_print_msg("seed %llu\n", (unsigned long long)seed);
