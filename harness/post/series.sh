@@ -73,6 +73,7 @@ verify()
 		at_exit bgit worktree remove --force "$am"
 		pgit -C "$am" sparse-checkout set --no-cone /none >/dev/null
 	fi
+	rm -rf "${am:?}"/*	# what git am has written, git does not remove
 	pgit -C "$am" checkout -q -f --detach "$START_REV"
 	mapfile -t patches < <(find "$1" -name '*.patch' ! -name '*0000-*' | sort)
 	pgit -C "$am" am -q --whitespace=nowarn --empty=keep "${patches[@]}" >"$WORK/log" 2>&1 ||
