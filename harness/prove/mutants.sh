@@ -262,7 +262,8 @@ alike()
 }
 
 # break_function NAME FILE CELLS OBJECTS MUTANT...: all of them; a cell gets what those before
-# it did not notice; CELL+fuzz is CELL with [as mutation+fuzz]. Adds to COUNT, and writes the record if it is the whole function.
+# it did not notice; CELL+fuzz is CELL with [as mutation+fuzz]. Adds to COUNT, and writes the
+# record if it is the whole function.
 break_function()
 {
 	local name=$1 file=$2 cell mutant state left=() next objects
