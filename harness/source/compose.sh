@@ -116,13 +116,14 @@ add_files()
 	done <<<"${ADDED[$1]}"
 }
 
-# commit I PARENT: prints the commit. In the tree, the series is a trailer, which joins a last
-# paragraph that is one of trailers.
+# commit I PARENT: prints the commit. A backport says of which commit it is one. In the tree, the
+# series is a trailer, which joins a last paragraph that is one of trailers.
 commit()
 {
 	local date="@$((BASE_DATE + 60 * ($1 + 1))) +0000" text gap=$'\n\n'
 
 	text=$(sed -e '/^---$/,$d' -e '1s/^Subject: //' "$PATCHES/${PATCH[$1]}")
+	[ -z "$BACKPORTS" ] || text=${text/$'\n\n'/$'\n\n[ Upstream commit XXXXXXXXXXXX ]\n\n'}
 	[[ ${text##*$'\n\n'} == "$text" ]] ||
 		grep -qvE '^[A-Za-z][A-Za-z-]*: .' <<<"${text##*$'\n\n'}" || gap=$'\n'
 	[ -n "$SERIES" ] || text+="${gap}Series: ${PATCH[$1]%%/*}"
