@@ -174,6 +174,27 @@ static void ptlock_independence(struct kunit *test)
 }
 
 /*
+ * Queue work that waits for the lock, which the caller holds, on another CPU. Return
+ * once it does, or false if it has not started.
+ */
+static bool wait_for_waiter(struct work_struct *work, bool *started, spinlock_t *ptl)
+{
+	unsigned long begin = jiffies;
+
+	queue_work_on(cpumask_any_but(cpu_online_mask, raw_smp_processor_id()),
+		      system_long_wq, work);
+	while (!READ_ONCE(*started)) {
+		cpu_relax();
+		if (time_after(jiffies, begin + WAIT_LIMIT))
+			return false;
+	}
+	begin = jiffies;
+	while (!is_awaited(ptl, begin))
+		cpu_relax();
+	return true;
+}
+
+/*
  * Check that pte_offset_map_lock(), when it has waited for the lock of a table that
  * *pmd no longer points to, takes that of the other table, or none. The pmd is a
  * copy, to be changed.
@@ -201,7 +222,7 @@ static void late_walk(struct work_struct *work)
 
 static void expect_late_walk(struct kunit *test, bool replaced)
 {
-	unsigned long addr = map_tables(test, 2), begin;
+	unsigned long addr = map_tables(test, 2);
 	pmd_t *pmd = find_pmd(test, addr), *other = find_pmd(test, addr + PMD_SIZE);
 	struct late_walk w = { .mm = current->mm, .pmd = { *pmd }, .addr = addr };
 	spinlock_t *ptl = table_lock(w.mm, pmd);
@@ -216,16 +237,7 @@ static void expect_late_walk(struct kunit *test, bool replaced)
 	pin_to_cpu(test, raw_smp_processor_id());
 	INIT_WORK_ONSTACK(&w.work, late_walk);
 	spin_lock(ptl);
-	begin = jiffies;
-	queue_work_on(cpumask_any_but(cpu_online_mask, raw_smp_processor_id()),
-		      system_long_wq, &w.work);
-	do {
-		cpu_relax();
-		started = READ_ONCE(w.started);
-	} while (!started && time_before(jiffies, begin + WAIT_LIMIT));
-	begin = jiffies;
-	while (!is_awaited(ptl, begin))
-		cpu_relax();
+	started = wait_for_waiter(&w.work, &w.started, ptl);
 	done = READ_ONCE(w.done);
 	if (replaced)
 		w.pmd[0] = *other;

@@ -473,8 +473,8 @@ TEST_F_TIMEOUT(tables, own_mapping, TEST_SECONDS)
 }
 
 /*
- * Check that khugepaged removes the tables of such a mapping, too, but leaves it
- * to the next fault to map the huge page.
+ * Check that khugepaged removes the tables of such mappings, too, but leaves it to
+ * the next fault to map the huge page. A table with a private page stays.
  */
 TEST_F_TIMEOUT(tables, khugepaged, TEST_SECONDS)
 {
@@ -489,18 +489,24 @@ TEST_F_TIMEOUT(tables, khugepaged, TEST_SECONDS)
 
 	ASSERT_EQ(collapse(0, nr_ranges), 0);
 	map_file_by_ptes(slot(0), true);
+	map_file_by_ptes(slot(1), false);
+	memcpy(slot(1), page_data(PRIVATE_PAGE), page_size);
 	before = pgtable_bytes();
 	thp_push_settings(&settings);
 	ASSERT_EQ(madvise(slot(0), file_size, MADV_HUGEPAGE), 0);
+	ASSERT_EQ(madvise(slot(1), file_size, MADV_HUGEPAGE), 0);
 	scans = thp_read_num("khugepaged/full_scans") + 3;
 	while (thp_read_num("khugepaged/full_scans") < scans)
 		usleep(10000);
 	thp_pop_settings();
 
 	EXPECT_TRUE(pmd_mapped(slot(0), 0));
-	EXPECT_EQ(before - pgtable_bytes(), nr_ranges * table_bytes);
+	EXPECT_EQ(before - pgtable_bytes(), (2 * nr_ranges - 1) * table_bytes);
 	EXPECT_EQ(wrong_page(slot(0), -1), -1);
 	EXPECT_TRUE(pmd_mapped(slot(0), nr_ranges));
+	EXPECT_EQ(wrong_page(slot(1), 0), -1);
+	EXPECT_TRUE(pmd_mapped(slot(1), nr_ranges - 1));
+	EXPECT_EQ(memcmp(slot(1), page_data(PRIVATE_PAGE), page_size), 0);
 }
 
 /* The machine */
