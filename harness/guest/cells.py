@@ -20,9 +20,9 @@ import shlex
 import sys
 from pathlib import Path
 
-KEYS = ("cell arch build cross fragments qemu append image virtio suites user timeout "
+KEYS = ("cell arch build cross fragments qemu append image virtio suites user debs timeout "
         "packages proof shows").split()
-LISTS = ("fragments", "qemu", "append", "suites", "user", "packages", "proof",
+LISTS = ("fragments", "qemu", "append", "suites", "user", "debs", "packages", "proof",
          "timeout")  # which is their sum in the end
 # Each kind of section, and the key that names the one that it inherits.
 PARENT = {"machine": "", "cell": "machine", "as": "as"}
@@ -33,6 +33,7 @@ SHAPES = {
     "cell": NAME, "build": NAME, "fragments": NAME, "timeout": NUMBER,
     "suites": (r"[\w-]+", "the name of a suite"),
     "user": (r"[\w.-]+", "the name of a selftest"),
+    "debs": (r"[a-z0-9][a-z0-9+.-]+", "a package of Debian's"),
     "virtio": (r"(device|pci|ccw)(,[a-z]+=\w+)*", "device, pci or ccw, with properties after it"),
     "proof": (r"\w+(=[^=,]+)?", "KEY=VALUE or a test"),
 }

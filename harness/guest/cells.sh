@@ -6,6 +6,7 @@
 #                    none, and the folders CELL_SRC (the tree), CELL_KOUT (kernel build)
 #                    and CELL_OUT (everything else)
 #   load_cells NAME...   all of them, before an hour has been spent on the first
+#   deb_arch         what Debian calls the architecture of the cell loaded
 #   cell_names       all names, in the order of the file
 #   lock_kernel      no other script builds, or drops, the kernel of the cell loaded
 #   drop_kernel      removes its build folder
@@ -19,7 +20,7 @@
 
 CELL_cell='' CELL_arch='' CELL_build='' CELL_cross='' CELL_fragments='' CELL_qemu=''
 CELL_append='' CELL_image='' CELL_virtio='' CELL_suites='' CELL_user='' CELL_timeout=''
-CELL_packages='' CELL_proof='' CELL_shows=''
+CELL_debs='' CELL_packages='' CELL_proof='' CELL_shows=''
 declare -A CELLS_READ=()	# all of them at once: Python is started once
 
 # read_cells VERB...: of cells.py, for which Python may have to be installed.
@@ -27,6 +28,13 @@ read_cells()
 {
 	command -v python3 >/dev/null || "$HARNESS/gate/deps.sh" || return
 	AS=${AS:-} python3 -S -B "$HARNESS/guest/cells.py" "$@"
+}
+
+# It is in the name of the cell's libc.
+deb_arch()
+{
+	[[ $CELL_packages =~ libc6-dev-([a-z0-9]+)-cross ]] || { echo amd64 && return; }
+	echo "${BASH_REMATCH[1]}"
 }
 
 cell_names()

@@ -28,7 +28,7 @@ busybox()
 
 [ $# = 1 ] || die "usage: shell.sh CELL, or make shell CELL=NAME: the cells are" \
 	"$(cell_names | paste -sd' ')"
-CELL=$1 SIDE=${SIDE:-series} PIPED='' arch=amd64
+CELL=$1 SIDE=${SIDE:-series} PIPED=''
 [[ $SIDE =~ ^(base|series)$ ]] || die "SIDE=$SIDE: it is base or series"
 if [ -n "${SHARE:-}" ]; then
 	[ -d "$SHARE" ] || die "SHARE=$SHARE: no such folder"
@@ -37,8 +37,7 @@ if [ -n "${SHARE:-}" ]; then
 fi
 export AS=shell
 load_cell "$CELL"
-# What Debian calls the architecture is in the name of the cell's libc.
-[[ ! $CELL_packages =~ libc6-dev-([a-z0-9]+)-cross ]] || arch=${BASH_REMATCH[1]}
+arch=$(deb_arch)
 [[ $arch =~ ^(amd64|arm64|armhf|i386|ppc64el|riscv64|s390x)$ ]] ||
 	die "$CELL: no shell: Debian has no busybox-static for $arch"
 [ -t 0 ] || { PIPED=1 && COMMANDS=$(cat); }

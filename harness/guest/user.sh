@@ -4,7 +4,7 @@
 #
 # in:   harness/guest/init.c, tools/testing/selftests/mm of the tree (TREE=DIR for another),
 #       its uapi headers; the cell's lists of suites and selftests; harness/guest/user, for
-#       those that the kernel does not have
+#       those that the kernel does not have; the cell's packages of Debian's, downloaded
 # out:  build/cells/CELL/initramfs.cpio: init, the selftests, what to run; disk.img: an empty
 #       ext4, when there are selftests; swap.img
 # exit: 0 built or already up to date; 1 with one line that says why not
@@ -16,6 +16,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/guest/root.sh"
+. "$HARNESS/lib/apt.sh"
 
 [ $# = 1 ] || die "usage: user.sh CELL"
 load_cell "$1"
@@ -34,7 +35,7 @@ need mkswap util-linux
 
 inputs()
 {
-	echo "$CELL_SRC" "$CELL_suites" "$CELL_user"
+	echo "$CELL_SRC" "$CELL_suites" "$CELL_user" "$CELL_debs"
 	"$CC" --version | head -n1
 }
 
@@ -51,6 +52,10 @@ build_selftest()
 {
 	local src=$1.c
 
+	[ ! -f "$HARNESS/guest/user/$1.sh" ] || {
+		run install "$HARNESS/guest/user/$1.sh" "$CELL_OUT/rootfs/bin/$1"
+		return
+	}
 	[ -f "$MM/$src" ] || src=$HARNESS/guest/user/$1.c
 	[ -f "$src" ] || [ -f "$MM/$src" ] ||
 		die "$CELL_cell: no tools/testing/selftests/mm/$1.c in the tree"
@@ -76,6 +81,25 @@ build_tests()
 	done
 }
 
+# The packages and what they need, but for what is only to be read.
+unpack_debs()
+{
+	local arch deb apt
+	local -a debs
+
+	arch=$(deb_arch)
+	read -ra debs <<<"$CELL_debs"
+	apt=$BUILD/debs/$arch
+	lock "debs-$arch"
+	say user "$CELL_cell: fetching $CELL_debs"
+	own_apt "$apt" bookworm "$arch"
+	run apt-get "${APT_OPTIONS[@]}" install --download-only -y --no-install-recommends "${debs[@]}"
+	for deb in "$apt"/cache/archives/*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" |
+			tar -x -C "$CELL_OUT/rootfs" --exclude=./usr/share --exclude=./var
+	done
+}
+
 lock "user-$CELL_cell"
 mkdir -p "$CELL_OUT" "$UAPI" || die "cannot create $CELL_OUT"
 STAMP=$CELL_OUT/.user-stamp
@@ -94,6 +118,7 @@ rm -rf "$STAMP" "$CELL_OUT/rootfs"
 : >"$STAMP.new"
 : >"$LOG"
 build_tests
+[ -z "$CELL_debs" ] || unpack_debs
 guest_root "$CELL_OUT/rootfs"
 [ -z "$CELL_user" ] || make_disks 64
 mv "$CELL_OUT/.user-inputs.new" "$CELL_OUT/.user-inputs"
