@@ -83,7 +83,8 @@ class Table(unittest.TestCase):
 
     def test_every_cell_runs_the_suite(self) -> None:
         for cell in cells.load(CELLS).values():
-            self.assertIn("ptlock", cell["fragments"].split())
+            # Without page tables there is nothing to test.
+            self.assertTrue({"ptlock", "nommu"} & set(cell["fragments"].split()))
         for cell in booted():
             self.assertIn("ptlock", cell["suites"].split())
 
