@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """The figures of bench.sh: of one side, and base beside series.
 
-usage: bench.py figures PORT VMLINUX     what the guest said, and the size of its kernel,
-                                         as a table for record --figures
+usage: bench.py figures VMLINUX PORT...  what the guest said in each boot, and the size of
+                                         its kernel, as a table for record --figures
        bench.py table RECORDS [NAME...]  base beside series; all without a NAME
        bench.py plot RECORDS FOLDER      bench.svg and scale.svg in FOLDER, by gnuplot
 exit: 0; 1 with one line when something that was asked for is not there
 
-The difference is that of the medians. It is marked when it is more than what the
-repetitions of one kernel differ by, from the least to the median, on both sides:
-the rest says nothing. Two records are a pair if they are of the same inputs.
+A boot gives the median of its repetitions. n, min, median and max are of the boots.
+The difference is that of the medians. It is marked when it is more than what the boots
+of one kernel differ by, on both sides: another boot may undo the rest. Two records are a
+pair if they are of the same inputs.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -41,7 +43,7 @@ BENCH = Path(__file__).with_suffix("")
 
 
 class Line(NamedTuple):
-    """Medians of both sides, and what the repetitions differ by."""
+    """Medians of both sides, and what the boots of one kernel differ by, at most."""
     cell: str
     operation: str
     unit: str
@@ -93,10 +95,10 @@ def pairs(records: list[Record]) -> list[Line]:
             continue
         now = {row["operation"]: row for row in series[name].figures}
         for was in (row for row in base[name].figures if row["operation"] in now):
-            both = [(float(row["median"]), float(row["min"]))
+            both = [[float(row[i]) for i in ("median", "min", "max")]
                     for row in (was, now[was["operation"]])]
             lines.append(Line(name, was["operation"], was["unit"], both[0][0], both[1][0],
-                              max(median - least for median, least in both)))
+                              max(most - least for _, least, most in both)))
     return lines
 
 
@@ -164,11 +166,17 @@ def plot(folder: Path, to: str) -> None:
             shutil.copy(path, to)
 
 
-def figures(port: Path, vmlinux: str) -> None:
-    text = port.read_text(encoding="utf-8", errors="replace")
-    rows = [match.groups() for match in map(SAID.fullmatch, text.splitlines()) if match]
-    if not rows:
-        raise ValueError(f"no figures in {port}")
+def figures(vmlinux: str, *ports: str) -> None:
+    medians: dict[tuple[str, str], list[float]] = {}
+    for port in ports:
+        text = Path(port).read_text(encoding="utf-8", errors="replace")
+        said = [match for match in map(SAID.fullmatch, text.splitlines()) if match]
+        if not said:
+            raise ValueError(f"no figures in {port}")
+        for match in said:
+            medians.setdefault((match[1], match[2]), []).append(float(match[5]))
+    rows = [(*what, len(of), min(of), statistics.median(of), max(of))
+            for what, of in medians.items()]
     symbols = subprocess.run([BENCH / "nm", "--size-sort", vmlinux], text=True,
                              stdout=subprocess.PIPE, check=False).stdout
     size = str(sum(int(words[0], 16) for words in map(str.split, symbols.splitlines())

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # bench.sh: what the stack costs or saves: instructions an operation, and size.
 #
-# in:   CELLS (below: the default; A+debug-vm is A with CONFIG_DEBUG_VM), AGAIN
+# in:   CELLS (below: the default; A+debug-vm is A with CONFIG_DEBUG_VM), AGAIN. Each kernel is
+#       booted BOOTS times: addresses and the order of allocations differ, and so do figures
 # out:  a record of each cell and side; build/bench/CELL.size: bloat-o-meter, base to
 #       series; a table on stdout
 # exit: 0 measured; 1 not, with one line that says why
@@ -14,7 +15,7 @@ SIDES=$BUILD/bench$SUFFIX
 
 read -ra CELLS <<<"${CELLS:-x86_64 i386-pae arm64 arm64-64k arm-lpae-highpte arm-highpte
 	riscv64-sv57 s390x ppc64le-radix-64k ppc64le-radix-64k+debug-vm}"
-SUITE=pgtable_bench
+SUITE=pgtable_bench BOOTS=3
 export ACCEL=tcg AS
 
 # add_suite SIDE REV: adds the KUnit suite to an index, with what pte_lockptr() takes.
@@ -34,6 +35,20 @@ add_suite()
 	bgit update-index --cacheinfo "100644,$blob,mm/Makefile"
 }
 
+# measure: one side of a cell, to $out.tsv
+measure()
+{
+	local boot
+
+	for ((boot = 1; boot <= BOOTS; boot++)); do
+		say bench "$name: $side, boot $boot of $BOOTS"
+		"$HARNESS/guest/boot.sh" "$cell" >"$out.log" 2>&1 || return
+		cp "$CELL_OUT/port.log" "$out.port$boot" || return
+	done
+	"$HARNESS/prove/bench.py" figures "$CELL_KOUT/vmlinux" "$out".port[1-9] \
+		>"$out.tsv" 2>>"$out.log"
+}
+
 no_arguments "$@"
 AS=bench load_cells "${CELLS[@]%+debug-vm}"
 lock bench
@@ -51,10 +66,7 @@ for one in "${CELLS[@]}"; do
 		rm -f "$SIDES/$name.size"
 		"$HARNESS/guest/kernel.sh" "$cell"
 		"$HARNESS/guest/user.sh" "$cell"
-		say bench "$name: $side"
-		if ! "$HARNESS/guest/boot.sh" "$cell" >"$out.log" 2>&1 ||
-		   ! "$HARNESS/prove/bench.py" figures "$CELL_OUT/port.log" "$CELL_KOUT/vmlinux" \
-			>"$out.tsv" 2>>"$out.log"; then
+		if ! measure; then
 			why=$(failure "$out.log")
 			record bench "$name" fail "$why" --side "$side"
 			die "$name, $side: $why"
