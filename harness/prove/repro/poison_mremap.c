@@ -20,16 +20,22 @@ static void collapse(char *addr)
 }
 
 static int uffd;
-static bool private;		/* private pages instead of poison, in every other round */
+static enum { POISONED, PRIVATE, GUARD } kind;	/* in turn */
+static const char * const names[] = { "poisoned", "private", "guard" };
 
 /* Was it not there any more? */
 static bool put_entry(char *addr)
 {
 	bool done;
 
-	if (private) {
+	if (kind == PRIVATE) {
 		done = !*addr;
 		*addr = 1;
+		return done;
+	}
+	if (kind == GUARD) {
+		done = readable(addr);
+		need(!madvise(addr, page_size, MADV_GUARD_INSTALL));
 		return done;
 	}
 	do {
@@ -52,12 +58,12 @@ int main(void)
 	/* Not aligned, so that the entries are moved, not the page tables. */
 	to = from + len + pmd_size + 2 * page_size;
 	while (another_round()) {
-		private = rounds % 2 == 0;
+		kind = (rounds - 1) % 3;
 		need(mmap(from, len, PROT_READ | PROT_WRITE, MAP_FIXED |
-			  (private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED),
+			  (kind == PRIVATE ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED),
 			  fd, 0) == from);
 		uffd = uffd_open(UFFD_FEATURE_POISON);
-		if (!private)
+		if (kind == POISONED)
 			uffd_register_range(uffd, from, len,
 					    UFFDIO_REGISTER_MODE_MISSING);
 		for (i = 0; i < RANGES; i++)
@@ -75,7 +81,7 @@ int main(void)
 				lost += put_entry(from + i * pmd_size);
 			if (lost)
 				fail("%d of %d %s pages are lost", lost, RANGES,
-				     private ? "private" : "poisoned");
+				     names[kind]);
 		}
 		close(uffd);
 	}
