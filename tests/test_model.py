@@ -84,7 +84,7 @@ class Checks(unittest.TestCase):
 ONE_TAKES_THE_PLACE_OF_THE_OTHER = (
     "collapse-private", "collapse-write", "mremap-poison", "mfill-eexist", "merge-guard-look",
     "modify-guard-look", "fork-enomem", "vma-lock-fork-enomem", "vma-lock-merge",
-    "lock-all-poison")
+    "lock-all-poison", "lock-all-mremap", "lock-all-mremap-fails", "lock-all-mremap-unsplit")
 
 
 class Model(unittest.TestCase):
