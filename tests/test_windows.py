@@ -71,7 +71,7 @@ class List(unittest.TestCase):
                                (WINDOWS / "widen.patch").read_text(), re.M))
         for line in lines():
             with self.subTest(line):
-                window, program, test, _, series, base = line
+                window, program, test, _, series, base, *shut = line
                 source = (WINDOWS / f"{program}.c").read_text()
                 self.assertIn(window, hooks)
                 self.assertIn(f'"{window}"', source)
@@ -79,7 +79,12 @@ class List(unittest.TestCase):
                 self.assertIn(f"FIXTURE({fixture})", source)
                 self.assertIn(f"({fixture}, {variant})" if variant
                               else f"TEST_F_TIMEOUT({fixture}, race", source)
-                self.assertEqual(series == "-", base == "-")
+                self.assertLessEqual(len(shut), 1)
+                if shut:
+                    self.assertIn(shut[0], ("series", "base,series"))
+                    self.assertNotEqual(base, "-", "no mutant can lose")
+                # A base that is right says something where nobody gets in: a mutant does then.
+                self.assertEqual(series == "-", base == "-" or shut == ["base,series"])
                 re.compile(base)
                 self.assertNotIn(test, tests)
                 tests.add(test)
@@ -100,7 +105,9 @@ int main(void)
 	int held = !!strstr(getenv("KERNEL"), "int first;");
 
 	puts("TAP version 13\n1..1");
-	printf("# window hook: %d hits\n", strstr(getenv("KERNEL"), "miss") ? 0 : 3);
+	printf("# window hook: %d hits, stretched %d times in 9 rounds\n",
+	       strstr(getenv("KERNEL"), "miss") ? 0 : 3,
+	       strstr(getenv("KERNEL"), "pass by") ? 0 : 7);
 	if (!held)
 		puts("# 5 pages are lost");
 	printf("%sok 1 race\n", held ? "" : "not ");
@@ -161,6 +168,21 @@ class Flow(Guests):
         self.assertEqual(run.stdout.splitlines()[-1], "1 windows, 1 not hit, 0 wrong")
         self.assertEqual(run.returncode, 1)
         self.assertEqual({r["result"] for r in self.records("window").values()}, {"fail"})
+
+    def test_shut(self) -> None:
+        """Where nobody gets in: the window is stretched, and not hit."""
+        text = self.tsv.read_text()
+        for shut, kernel, result, last in (
+                ("series", "miss", "pass", "1 windows, 1 not hit, 0 wrong"),  # the base is not
+                ("series", "widened", "fail", "1 windows, 1 not hit, 0 wrong"),
+                ("series", "miss pass by", "fail", "1 windows, 1 not hit, 0 wrong"),
+                ("base,series", "miss", "pass", "1 windows, 0 not hit, 1 wrong")):  # base loses
+            with self.subTest((shut, kernel)):
+                self.tsv.write_text(text.replace("lost\n", f"lost\t{shut}\n"))
+                self.widen.write_text(patch("x", "mm/memory.c", "line_20", kernel, 20))
+                run = self.run_script("windows.sh")
+                self.assertEqual((run.returncode, run.stdout.splitlines()[-1]), (1, last))
+                self.assertEqual(self.records("window")["lose,x86_64,series"]["result"], result)
 
     def test_mutant(self) -> None:
         """It has to lose; mutants.sh takes what it said."""
