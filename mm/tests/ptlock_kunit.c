@@ -173,25 +173,40 @@ static void ptlock_independence(struct kunit *test)
 	}
 }
 
+/* Work on another CPU that wants a lock which the test holds */
+struct waiter {
+	struct work_struct work;
+	bool started, go;
+};
+
+/* The work calls it last before the lock: it may not sleep from there on */
+static void wait_for_go(struct waiter *w)
+{
+	WRITE_ONCE(w->started, true);
+	while (!READ_ONCE(w->go))
+		cond_resched();
+}
+
 /*
- * Queue work that waits for the lock, which the caller holds, on another CPU. Return
- * once it does, or false if it has not started.
+ * Queue the work, take the lock once it runs, and return when it is seen to wait for
+ * the lock, or after half a second. False if it does not run.
  */
-static bool wait_for_waiter(struct work_struct *work, bool *started, spinlock_t *ptl)
+static bool lock_before(struct waiter *w, spinlock_t *ptl)
 {
 	unsigned long begin = jiffies;
+	bool started;
 
 	queue_work_on(cpumask_any_but(cpu_online_mask, raw_smp_processor_id()),
-		      system_long_wq, work);
-	while (!READ_ONCE(*started)) {
-		cpu_relax();
-		if (time_after(jiffies, begin + WAIT_LIMIT))
-			return false;
-	}
+		      system_long_wq, &w->work);
+	while (!READ_ONCE(w->started) && time_before(jiffies, begin + WAIT_LIMIT))
+		msleep(20);
+	started = READ_ONCE(w->started);
+	spin_lock(ptl);
 	begin = jiffies;
-	while (!is_awaited(ptl, begin))
+	WRITE_ONCE(w->go, true);
+	while (started && !is_awaited(ptl, begin))
 		cpu_relax();
-	return true;
+	return started;
 }
 
 /*
@@ -200,21 +215,21 @@ static bool wait_for_waiter(struct work_struct *work, bool *started, spinlock_t 
  * copy, to be changed.
  */
 struct late_walk {
-	struct work_struct work;
+	struct waiter waiter;
 	struct mm_struct *mm;
 	pmd_t pmd[2];			/* some archs clear pmds by pairs */
 	unsigned long addr;
 	struct map_context before, after;
 	struct mapped m;
-	bool started, done;
+	bool done;
 };
 
 static void late_walk(struct work_struct *work)
 {
-	struct late_walk *w = container_of(work, struct late_walk, work);
+	struct late_walk *w = container_of(work, struct late_walk, waiter.work);
 
 	w->before = map_context();
-	WRITE_ONCE(w->started, true);
+	wait_for_go(&w->waiter);
 	w->m = map_and_unmap(&map_functions[MAP_LOCK], w->mm, w->pmd, w->addr);
 	WRITE_ONCE(w->done, true);
 	w->after = map_context();
@@ -235,17 +250,16 @@ static void expect_late_walk(struct kunit *test, bool replaced)
 		kunit_skip(test, "the two tables share a lock");
 
 	pin_to_cpu(test, raw_smp_processor_id());
-	INIT_WORK_ONSTACK(&w.work, late_walk);
-	spin_lock(ptl);
-	started = wait_for_waiter(&w.work, &w.started, ptl);
+	INIT_WORK_ONSTACK(&w.waiter.work, late_walk);
+	started = lock_before(&w.waiter, ptl);
 	done = READ_ONCE(w.done);
 	if (replaced)
 		w.pmd[0] = *other;
 	else
 		pmd_clear(w.pmd);
 	spin_unlock(ptl);
-	flush_work(&w.work);
-	destroy_work_on_stack(&w.work);
+	flush_work(&w.waiter.work);
+	destroy_work_on_stack(&w.waiter.work);
 
 	KUNIT_EXPECT_TRUE(test, started);
 	KUNIT_EXPECT_FALSE_MSG(test, done, "the lock is not waited for");

@@ -473,8 +473,9 @@ TEST_F_TIMEOUT(tables, own_mapping, TEST_SECONDS)
 }
 
 /*
- * Check that khugepaged removes the tables of such mappings, too, but leaves it to
- * the next fault to map the huge page. A table with a private page stays.
+ * Check that khugepaged, too, removes the tables of mappings whose file has been
+ * collapsed, but leaves it to the next fault to map the huge page. A table with a
+ * private page stays.
  */
 TEST_F_TIMEOUT(tables, khugepaged, TEST_SECONDS)
 {
