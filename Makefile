@@ -73,12 +73,11 @@ model:	## check the model of retraction with spin, and its broken variants (6 mi
 	@harness/prove/model.sh
 KNOBS_model := MODELS AGAIN
 race:	## random operations on page tables, alone and at the same time (2 min)
-kselftest:	## the selftests of page tables, by the kernel's own run_kselftest.sh (5 min)
+kselftest:	## the page table selftests, installed, by run_kselftest.sh (5 min)
 soak:	## stress-ng, trinity and pgtable_fuzz, in turn, on a debug cell (20 min)
 race kselftest soak:
-	@bad=0; export AS=$@ LIMIT=$$((1200 + 40 * $${DURATION:-20})); \
-	for cell in $${CELLS:-x86_64$(if $(filter soak,$@),-debug)}; do \
-		harness/run/cell.sh $$cell || bad=1; done; exit $$bad
+	@bad=0; for cell in $${CELLS:-x86_64$(if $(filter soak,$@),-debug)}; do \
+		AS=$@ harness/run/cell.sh $$cell || bad=1; done; exit $$bad
 KNOBS_race := CELLS DURATION
 KNOBS_kselftest := CELLS DURATION
 KNOBS_soak := CELLS DURATION

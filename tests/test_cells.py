@@ -306,8 +306,14 @@ class Environment(Harness):
         self.assertIn("SHARE=/nope: no such folder",
                       self.mistake("shell.sh", "x86_64", SHARE="/nope"))
         self.assertIn("hppa is only built", self.mistake("shell.sh", "hppa"))
-        self.assertIn("m68k-virt: no shell: Debian has no busybox-static for m68k",
+        self.assertIn("m68k-virt-shell: Debian has no programs of m68k for the guest",
                       self.mistake("shell.sh", "m68k-virt"))
+
+    def test_knobs_of_make_soak(self) -> None:
+        self.assertIn("m68k-virt-soak: Debian has no programs of m68k for the guest",
+                      self.mistake("cell.sh", "m68k-virt", AS="soak"))
+        self.assertIn("DURATION=5m: it is not a number of seconds",
+                      self.mistake("cell.sh", "x86_64", AS="soak", DURATION="5m"))
 
     def test_flags_of_make_stay_there(self) -> None:
         """make V=1 -k run: a kernel build is to know nothing of it."""

@@ -6,7 +6,8 @@
 #                    none, and the folders CELL_SRC (the tree), CELL_KOUT (kernel build)
 #                    and CELL_OUT (everything else)
 #   load_cells NAME...   all of them, before an hour has been spent on the first
-#   deb_arch         what Debian calls the architecture of the cell loaded
+#   deb_arch         what Debian calls the architecture of the cell loaded; dies where it has
+#                    no programs for the guest
 #   cell_names       all names, in the order of the file
 #   lock_kernel      no other script builds, or drops, the kernel of the cell loaded
 #   drop_kernel      removes its build folder
@@ -33,8 +34,12 @@ read_cells()
 # It is in the name of the cell's libc.
 deb_arch()
 {
-	[[ $CELL_packages =~ libc6-dev-([a-z0-9]+)-cross ]] || { echo amd64 && return; }
-	echo "${BASH_REMATCH[1]}"
+	local arch=amd64
+
+	[[ ! $CELL_packages =~ libc6-dev-([a-z0-9]+)-cross ]] || arch=${BASH_REMATCH[1]}
+	[[ $arch =~ ^(amd64|arm64|armhf|i386|ppc64el|riscv64|s390x)$ ]] ||
+		die "$CELL_cell: Debian has no programs of $arch for the guest"
+	echo "$arch"
 }
 
 cell_names()

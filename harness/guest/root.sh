@@ -6,6 +6,8 @@
 #
 #   run CMD...          quietly; if it fails, dies with the lines that tell why
 #   make_headers DIR    the uapi headers of the tree, to DIR/usr/include
+#   make_selftests LIBS ARG...  the selftests of the tree, static, by their own Makefile, which
+#                       goes on after what cannot be built; the headers are in UAPI
 #   guest_root DIR      makes the initramfs of DIR, which has the programs in bin/: adds
 #                       init, and the cell's lists of suites and selftests, unless there
 #                       are others in it
@@ -21,6 +23,23 @@ run()
 make_headers()
 {
 	run make -C "$CELL_SRC" O="$1" ARCH="$CELL_arch" -j"$JOBS" headers
+}
+
+# Debian's cross compilers have no libnuma and no libcap: prove/regress has what is used of them.
+# The answer of check_config.sh, in the source, is that of another compiler.
+make_selftests()
+{
+	local lib
+
+	for lib in numa cap; do
+		run "${CELL_cross}ar" rcs "$1/lib$lib.a"
+	done
+	rm -f "$CELL_SRC"/tools/testing/selftests/mm/local_config.*
+	make -C "$CELL_SRC/tools/testing/selftests" -k -j"$JOBS" ARCH="$CELL_arch" \
+		CROSS_COMPILE="$CELL_cross" KHDR_INCLUDES="-isystem $UAPI/usr/include" \
+		EXTRA_CFLAGS="-I$HARNESS/prove/regress" USERLDFLAGS="-static -L$1" "${@:2}" \
+		>>"$LOG" 2>&1 </dev/null || true
+	rm -f "$CELL_SRC"/tools/testing/selftests/mm/local_config.*
 }
 
 guest_root()

@@ -38,8 +38,6 @@ fi
 export AS=shell
 load_cell "$CELL"
 arch=$(deb_arch)
-[[ $arch =~ ^(amd64|arm64|armhf|i386|ppc64el|riscv64|s390x)$ ]] ||
-	die "$CELL: no shell: Debian has no busybox-static for $arch"
 [ -t 0 ] || { PIPED=1 && COMMANDS=$(cat); }
 "$HARNESS/gate/deps.sh" "$CELL" </dev/null
 if [ "$SIDE" = base ]; then

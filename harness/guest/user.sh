@@ -10,7 +10,7 @@
 # exit: 0 built or already up to date; 1 with one line that says why not
 #
 # All of it is static, so that neither a loader nor a libc has to come along.
-# The selftests' own Makefile is not used: it writes into the source.
+# The selftests' own Makefile is used for make kselftest only.
 # shellcheck disable=SC2154 # load_cell sets CELL_*
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -69,21 +69,14 @@ build_selftest()
 		vm_util.c hugepage_settings.c $(shared_sources "$1") -lrt -lpthread -lm
 }
 
-# All selftests of mm, by the kernel's own Makefile, as it installs them. What Debian's cross
-# compilers do not have is left out, or stubbed, as in regress.sh.
+# All selftests of mm, as their own Makefile installs them.
 install_selftests()
 {
-	local lib
-
 	mkdir -p "$CELL_OUT/kselftest"
-	for lib in numa cap; do
-		run "${CELL_cross}ar" rcs "$CELL_OUT/kselftest/lib$lib.a"
-	done
-	run make -C "$CELL_SRC/tools/testing/selftests" -k -j"$JOBS" O="$CELL_OUT/kselftest" \
-		TARGETS=mm ARCH="$CELL_arch" CROSS_COMPILE="$CELL_cross" \
-		KHDR_INCLUDES="-isystem $UAPI/usr/include" EXTRA_CFLAGS="-I$HARNESS/prove/regress" \
-		USERLDFLAGS="-static -L$CELL_OUT/kselftest" \
+	make_selftests "$CELL_OUT/kselftest" O="$CELL_OUT/kselftest" TARGETS=mm \
 		INSTALL_PATH="$CELL_OUT/rootfs/kselftest" install
+	[ -x "$CELL_OUT/rootfs/kselftest/mm/pgtable_retract" ] ||
+		die "$CELL_cell: make install of the selftests failed: see $LOG"
 }
 
 build_tests()
@@ -99,23 +92,30 @@ build_tests()
 	done
 }
 
-# The packages and what they need, but for what is only to be read.
+# The packages and what they need, but for what is only to be read. Of bookworm: later ones of
+# stress-ng need five times as much.
 unpack_debs()
 {
-	local arch deb apt
-	local -a debs
+	local arch deb debs root
+	local -a packages
 
 	arch=$(deb_arch)
-	read -ra debs <<<"$CELL_debs"
-	apt=$BUILD/debs/$arch
-	lock "debs-$arch"
-	say user "$CELL_cell: fetching $CELL_debs"
-	own_apt "$apt" bookworm "$arch"
-	run apt-get "${APT_OPTIONS[@]}" install --download-only -y --no-install-recommends "${debs[@]}"
-	for deb in "$apt"/cache/archives/*.deb; do
-		dpkg-deb --fsys-tarfile "$deb" |
-			tar -x -C "$CELL_OUT/rootfs" --exclude=./usr/share --exclude=./var
-	done
+	debs=$BUILD/debs/$arch-${CELL_debs// /-} root=$CELL_OUT/debs
+	read -ra packages <<<"$CELL_debs"
+	lock "${debs##*/}"
+	if [ ! -f "$debs.tar" ]; then
+		say user "$CELL_cell: fetching $CELL_debs"
+		scratch "$debs"
+		scratch "$root"
+		own_apt "$debs" bookworm "$arch"
+		run apt-get "${APT_OPTIONS[@]}" install --download-only -y \
+			--no-install-recommends "${packages[@]}"
+		for deb in "$debs"/cache/archives/*.deb; do
+			run dpkg-deb -x "$deb" "$root"
+		done
+		put "$debs.tar" tar -C "$root" --exclude=./usr/share --exclude=./var -cf - .
+	fi
+	run tar -xf "$debs.tar" -C "$CELL_OUT/rootfs"
 }
 
 lock "user-$CELL_cell"

@@ -424,7 +424,7 @@ SECTIONS: list[tuple[str, Section, Section | None, str]] = [
         ("The kernel's own tests, base and series", own_tests, "make regress"),
         ("Races", listed("race", "passed", "failed"), "make race"),
         ("Soak", listed("soak", "passed", "failed"), "make soak"),
-        ("The kernel's own way", listed("kselftest", "passed", "failed"), "make kselftest"),
+        ("run_kselftest.sh", listed("kselftest", "passed", "failed"), "make kselftest"),
         ("What it costs", costs, "make bench"),
         ("Each patch alone", bisect, "make bisect"),
         ("Time until an answer", listed("answer", "measured", "failed"), "make answer"))),

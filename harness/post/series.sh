@@ -121,6 +121,8 @@ for name in "${NAMES[@]}"; do
 	[ ! -e "$OUT/$name" ] || mv "$OUT/$name" "$OUT/$name.old"
 	mv "$WORK/mails/$name" "$OUT/"
 done
+on NOSIGN || [ -z "$BACKPORTS" ] ||
+	note "fill in the commits: grep -n XXXXXXXXXXXX $OUT/$SERIES/*"
 on NOSIGN || note "to mail it: git send-email $OUT/$SERIES"
 [ "$SERIES" != all ] || SERIES=
 echo "$OUT${SERIES:+/$SERIES}"

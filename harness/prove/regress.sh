@@ -26,25 +26,17 @@ built_from()
 	cat "$HARNESS"/prove/regress/*.h "$HARNESS"/prove/regress/sys/*.h
 }
 
-# The selftests of the base, static, by their own Makefile. Debian's cross compilers have no
-# libnuma and no libcap: harness/prove/regress has what is used of them.
+# The selftests of the base.
 build_tests()
 {
-	local bin=$OUT/bin lib
+	local bin=$OUT/bin UAPI=$OUT/uapi
 
 	say regress "$CELL_cell: building the selftests"
 	built_from | cmp -s - "$bin/.from" || rm -rf "$bin"
 	mkdir -p "$bin"
 	: >"$LOG"
-	make_headers "$OUT/uapi"
-	for lib in numa cap; do
-		run "${CELL_cross}ar" rcs "$bin/lib$lib.a"
-	done
-	make -C "$TREE/tools/testing/selftests/mm" -k -j"$JOBS" OUTPUT="$bin" \
-		ARCH="$CELL_arch" CROSS_COMPILE="$CELL_cross" \
-		KHDR_INCLUDES="-isystem $OUT/uapi/usr/include" \
-		EXTRA_CFLAGS="-I$HARNESS/prove/regress" USERLDFLAGS="-static -L$bin" \
-		>>"$LOG" 2>&1 </dev/null || true
+	make_headers "$UAPI"
+	make_selftests "$bin" -C mm OUTPUT="$bin"
 	built_from >"$bin/.from"
 }
 

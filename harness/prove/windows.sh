@@ -70,7 +70,8 @@ outcome()
 	HITS=$(sed -nE "s/.*window $1: ([0-9]+) hits.*/\1/p" "$LOGS"/{port,console}.log |
 		sort -n | tail -n1)
 	HITS=${HITS:-0}
-	STRETCHED=$(sed -nE "s/.*window $1: .* stretched ([0-9]+) .*/\1/p" "$LOGS/port.log")
+	STRETCHED=$(sed -nE "s/.*window $1: .* stretched ([0-9]+) .*/\1/p" "$LOGS/port.log" |
+		tail -n1)
 	said=${said%%$'\n'*} said=${said#"# "}
 	SAID="$RESULT, $HITS hits${said:+: ${said//[$'\t\r']/ }}"
 	printf '%s\n' "$SAID" >"$LOGS/said"
@@ -116,7 +117,7 @@ for name in ${TESTS:-}; do
 	cut -f3 "$ROOT/$TABLE" | grep -qxF -- "$name" || die "no test '$name' in $TABLE"
 done
 while IFS=$'\t' read -r _ program name _ _ lost _; do
-	[ -n "$lost" ] || die "$TABLE: $name: not 6 columns"
+	[ -n "$lost" ] || die "$TABLE: $name: fewer than 6 columns"
 	[ -f "$WINDOWS/$program.c" ] || die "$TABLE: $name: no harness/prove/windows/$program.c"
 done < <(lines)
 mapfile -t CELLS < <(lines | cut -f4 | sort -u)

@@ -32,14 +32,20 @@ step()
 [ -z "${KOUT:-}" ] || [ -d "$(dirname "$KOUT")" ] ||
 	die "KOUT=$KOUT: the folder that it is in does not exist"
 load_cell "$1"
+[ -z "$CELL_debs" ] || deb_arch >/dev/null
 # Should this end early, no results of another day are left to read.
 rm -f "$CELL_OUT"/{result.tsv,accel,seconds} "$(record_file "${AS:-cell}" "$CELL_cell")"
 mkdir -p "$CELL_OUT"
 
 step 1/5 "what has to be installed" "$HARNESS/gate/deps.sh" "$1"
 step 2/5 "the tree" the_tree work
-# shellcheck disable=SC2119
-begin_record
+# What a guest runs of this folder, where that is not the kernel's.
+for name in $CELL_user; do
+	for file in "$HARNESS/guest/user/$name".{c,sh}; do
+		[ ! -f "$file" ] || set -- "$@" "$file"
+	done
+done
+begin_record "${@:2}"
 step 3/5 "the kernel" "$HARNESS/guest/kernel.sh" "$1"
 if [ -z "$CELL_qemu" ]; then
 	printf '%s\t%s\t%s\t%s\n' check name result detail \
