@@ -34,7 +34,7 @@ die) die "$1: no compiler" ;;
 sleep*)
 	timeout 600 sleep "${!name#sleep}" &
 	pid=$!
-	at_exit kill "$pid"
+	at_exit eval "while kill $pid 2>/dev/null; do sleep 0.1; done"
 	: >"$BUILD/asleep"
 	wait "$pid"
 	AT_EXIT=()

@@ -54,9 +54,12 @@ watch_guest()
 	done
 }
 
+# Until it is gone: a signal that comes before it has become timeout(1) is lost.
 kill_guest()
 {
-	kill "$1" 2>/dev/null && wait "$1"
+	while kill "$1" 2>/dev/null; do
+		sleep 0.1
+	done
 }
 
 lock "boot-$CELL_cell"
