@@ -9,8 +9,9 @@ busybox --install -s /bin
 # The initramfs has no file system whose files can be collapsed.
 export PGTABLE_TEST_DIR=/mnt
 cd /kselftest || exit 1
-./run_kselftest.sh -t mm:ksft_pgtable.sh >/tmp/out
-status=$?
-cat /tmp/out
+# What the tests print is appended there.
+ln -s /proc/self/fd/1 /dev/stdout
+{ ./run_kselftest.sh -t mm:ksft_pgtable.sh; echo $? >/tmp/status; } | tee /tmp/out
+status=$(cat /tmp/status)
 ! grep -F '[SKIP]' /tmp/out || status=1
 exit $status

@@ -11,6 +11,7 @@ SECS=${SOAK_SECONDS:-20} NR=0 STATUS=0 OUT=/tmp/out
 STRESSORS="vm vm-addr vm-segv mmap mmapfork mmapmany mmaphuge mremap remap pagemove madvise
 	mprotect munmap mlock msync userfaultfd shm memfd fork forkheavy stackmmap tlb-shootdown"
 
+export PATH=/bin:/usr/bin
 busybox --install -s /bin
 cd /tmp || exit 1
 
@@ -39,7 +40,11 @@ setting $THP/shmem_enabled always
 setting $THP/khugepaged/scan_sleep_millisecs 10
 setting $THP/khugepaged/alloc_sleep_millisecs 10
 setting $THP/khugepaged/pages_to_scan 4096
-[ ! -d $THP ] || mount -o remount,huge=always /tmp
+mkdir /dev/shm
+mount -t tmpfs shm /dev/shm
+[ ! -d $THP ] || for dir in /tmp /dev/shm; do
+	mount -o remount,huge=always $dir
+done
 
 # shellcheck disable=SC2086 # words
 set -- $STRESSORS trinity
