@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
 # kselftest.sh: the selftests of page tables, as the kernel installs and runs them. In the guest.
 #
 # out:  run_kselftest.sh's KTAP
@@ -14,4 +15,4 @@ ln -s /proc/self/fd/1 /dev/stdout
 { ./run_kselftest.sh -t mm:ksft_pgtable.sh; echo $? >/tmp/status; } | tee /tmp/out
 status=$(cat /tmp/status)
 ! grep -F '[SKIP]' /tmp/out || status=1
-exit $status
+exit "$status"

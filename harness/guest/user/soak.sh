@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
 # soak.sh: memory stressors of stress-ng, and trinity's memory calls, in turn, with a busy
 # khugepaged and huge pages wherever they can be had. Runs in the guest.
 #
