@@ -53,7 +53,7 @@ class Mistakes(Harness):
 
     def test_line_too_short(self) -> None:
         self.change("-fixes\tonly", "-fixes only")
-        self.assertIn("uffd_wp: not 6 columns", self.run_windows())
+        self.assertIn("uffd_wp: fewer than 6 columns", self.run_windows())
 
     def test_unknown_program(self) -> None:
         self.change("repro-uffd-wp", "repro-nope")
