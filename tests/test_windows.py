@@ -83,7 +83,7 @@ class List(unittest.TestCase):
                 if shut:
                     self.assertIn(shut[0], ("series", "base,series"))
                     self.assertNotEqual(base, "-", "no mutant can lose")
-                # A base that is right says something where nobody gets in: a mutant does then.
+                # A base that is right says something where no other task gets in: a mutant does.
                 self.assertEqual(series == "-", base == "-" or shut == ["base,series"])
                 re.compile(base)
                 self.assertNotIn(test, tests)
@@ -170,7 +170,7 @@ class Flow(Guests):
         self.assertEqual({r["result"] for r in self.records("window").values()}, {"fail"})
 
     def test_shut(self) -> None:
-        """Where nobody gets in: the window is stretched, and not hit."""
+        """Where no other task gets in: the window is stretched, and not hit."""
         text = self.tsv.read_text()
         for shut, kernel, result, last in (
                 ("series", "miss", "pass", "1 windows, 1 not hit, 0 wrong"),  # the base is not

@@ -54,6 +54,10 @@ input_key()
 				files+=("guest/config/$name.config")
 				[ ! -f "$HARNESS/guest/config/$name.h" ] || files+=("guest/config/$name.h")
 			done
+			for name in $CELL_user; do
+				[ ! -f "$HARNESS/guest/user/$name.c" ] || files+=("guest/user/$name.c")
+				[ ! -f "$HARNESS/guest/user/$name.sh" ] || files+=("guest/user/$name.sh")
+			done
 			(cd "$HARNESS" && sha256sum "${files[@]}")
 		fi
 		[ ${#INPUT_FILES[@]} = 0 ] || sha256sum "${INPUT_FILES[@]}"

@@ -61,7 +61,7 @@ for one in "${CELLS[@]}"; do
 	for side in base series; do
 		out=$SIDES/$name.$side
 		side "$side" "$cell"
-		begin_record "$HARNESS"/prove/bench{.sh,.py,/${SUITE}_kunit.c} "$HARNESS/guest/user/bench.c"
+		begin_record "$HARNESS"/prove/bench{.sh,.py,/${SUITE}_kunit.c}
 		! still_good bench "$name" "$side" || continue
 		rm -f "$SIDES/$name.size"
 		"$HARNESS/guest/kernel.sh" "$cell"

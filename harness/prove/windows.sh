@@ -8,7 +8,7 @@
 # out:  build/windows/TEST/{base,series,mutant}/ (logs), a record of each but mutants; a
 #       table on stdout, its last line "N windows, N not hit, N wrong"
 # exit: 0 when each window was hit on both sides, or only stretched where windows.tsv says
-#       that nobody gets in, each test lost on the base what it should, and nothing on the
+#       that no other task gets in, each test lost on the base what it should, and nothing on the
 #       series; 1 otherwise
 
 . "$(dirname "$0")/../lib/lib.sh"
