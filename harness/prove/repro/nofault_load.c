@@ -2,7 +2,8 @@
 /*
  * Bug: sparc64: a load that must not fault gets SIGBUS behind the end of a file, or at a
  *	poisoned page. memcmp() of glibc uses such loads: it reads on behind its arguments.
- * Fixed-by: none
+ * Fixed-by: none. The kernel could give 0, as it does instead of SIGSEGV. But memcmp() reads
+ *	its arguments themselves in this way: a page that is lost would then compare as zeroes.
  * Fails: at once
  */
 #include "repro.h"
