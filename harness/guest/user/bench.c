@@ -15,8 +15,9 @@
  * divides; setting up and cleaning up are not measured. An operation that this
  * kernel does not have is skipped, with the reason.
  *
- * retract_N_M is a collapse with N page tables to be retracted in M processes: what a
- * table costs is the difference between them, see bench.py.
+ * retract_N_M is a collapse with N page tables to be retracted in M processes, kept_N_M one
+ * with N that stay, as each has a private page: what a table costs is the difference to a
+ * collapse without, see bench.py.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -63,6 +64,7 @@ struct operation {
 	void (*setup)(struct area *area);
 	long (*run)(struct area *area);	/* returns the number of units */
 	int tables, mms;
+	bool keep;		/* the tables stay, as each has a private page */
 };
 
 static size_t page_size, pmd_size;
@@ -317,17 +319,23 @@ static long collapse(struct area *area)
 	return 1;
 }
 
-/* Map the file nr times, each with a page table of its own. */
+/*
+ * Map the file nr times, each with a page table of its own. If they are to be kept, the page
+ * in the middle of each is private.
+ */
 static void map_tables(struct area *area, int nr)
 {
 	char *addr = reserve(nr * pmd_size);
+	int flags = (area->op->keep ? MAP_PRIVATE : MAP_SHARED) | MAP_FIXED;
 
 	for (int i = 0; i < nr; i++, addr += pmd_size) {
-		if (mmap(addr, pmd_size, PROT_READ, MAP_SHARED | MAP_FIXED,
+		if (mmap(addr, pmd_size, PROT_READ | PROT_WRITE, flags,
 			 area->fd, 0) == MAP_FAILED)
 			die("mmap");
 		madvise(addr, pmd_size, MADV_NOHUGEPAGE);
 		touch(addr, page_size, page_size, false);
+		if (area->op->keep)
+			addr[pmd_size / 2] = 1;
 	}
 }
 
@@ -429,6 +437,9 @@ static const struct operation operations[] = {
 	{ "retract_512_1", "collapse", setup_scale, collapse, 512, 1 },
 	{ "retract_512_4", "collapse", setup_scale, collapse, 512, 4 },
 	{ "retract_512_16", "collapse", setup_scale, collapse, 512, 16 },
+	{ "kept_1_1", "collapse", setup_scale, collapse, 1, 1, true },
+	{ "kept_16_1", "collapse", setup_scale, collapse, 16, 1, true },
+	{ "kept_1008_16", "collapse", setup_scale, collapse, 1008, 16, true },
 	{ "hugetlb_fault", "page", setup_hugetlb, write_hugetlb },
 };
 
