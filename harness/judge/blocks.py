@@ -42,9 +42,8 @@ def plain(text: str) -> str:
     return re.sub(r"<(?=[\w/!])", r"\\<", " ".join(text.split()))
 
 
-def join(blocks: Iterable[Block]) -> Block:
-    pairs = list(blocks)
-    return "".join(html for html, _ in pairs), "\n\n".join(md for _, md in pairs if md)
+def join(blocks: list[Block]) -> Block:
+    return "".join(html for html, _ in blocks), "\n\n".join(md for _, md in blocks if md)
 
 
 def words(text: str) -> Block:
@@ -112,7 +111,7 @@ def image(file: Path, where: str) -> Block:
             f"![{file.stem}]({where}{file.name})")
 
 
-def document(title: str, style: str, blocks: Iterable[Block]) -> Block:
+def document(title: str, style: str, blocks: list[Block]) -> Block:
     html, markdown = join([heading(title, 1), *blocks])
     return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'

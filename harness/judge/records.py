@@ -152,8 +152,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def put(folder: Path, *args: str) -> None:
-    record = Record("", "", date=time.strftime("%F %H:%M", time.gmtime()),
-                    host=os.uname().nodename)
+    record = Record("", "", date=time.strftime("%F %H:%M", time.gmtime()), host=os.uname().nodename)
     words = iter(args)
     for word in words:
         key, _, value = word.partition("=")
@@ -162,7 +161,7 @@ def put(folder: Path, *args: str) -> None:
             path = Path(next(words))
             record.checks = [list(row.values()) for row in rows(path)] if path.is_file() else []
         elif word == "--figures":
-            record.figures = list(rows(Path(next(words))))
+            record.figures = rows(Path(next(words)))
         elif word == "--side":
             record.side = next(words)
         elif kind == "in" and name:

@@ -162,7 +162,10 @@ def summary(page: Page) -> list[Block]:
 
 
 def main_table(page: Page) -> list[Block]:
-    """Cells by groups of checks: those that some cell has, KUnit first."""
+    """Cells by groups of checks: those that some cell has, KUnit first. RESULTS.md has
+    no room for them."""
+    if not page.build:
+        return results_cells(page)
     ran = page.ran()
     groups = sorted({group: 0 for _, record in ran for check in record.checks
                      if (group := group_of(check))}, key=lambda group: (
@@ -327,17 +330,13 @@ def costs(page: Page) -> list[Block]:
     cent of the base; then all of it."""
     lines = bench.pairs(page.records)
     cells = list(dict.fromkeys(line.cell for line in lines))
-    found = {(line.operation, line.cell): line for line in lines}
     single, retracted = bench.operations(lines), bench.retractions(lines)
-
-    def shown(line: bench.Line | None) -> str:
-        if line is None or line.verdict == "the same":
-            return "same" if line else "-"
-        return f"{line.difference:+.0f}" if line.unit in ("call", "bytes") else \
-            f"{100 * (line.ratio - 1):+.2f} %"
+    found = {(line.operation, line.cell): "same" if line.verdict == "the same" else
+             f"{line.difference:+.0f}" if line.unit in ("call", "bytes") else
+             f"{100 * (line.ratio - 1):+.2f} %" for line in lines}
 
     def row(name: str, operation: str) -> Row:
-        return [name, *(shown(found.get((operation, cell))) for cell in cells)]
+        return [name, *(found.get((operation, cell), "-") for cell in cells)]
 
     rows = [row(name, name) for name in dict.fromkeys(line.operation for line in single)]
     # Of the most tables, of which each has the smallest share of all the rest.
@@ -409,27 +408,25 @@ def one_run(records: list[Record]) -> str:
             f"{minutes % 60:02} hours.")
 
 
-Section = Callable[[Page], list[Block]]
-# Title, section of the page, section of RESULTS.md, and what runs it.
-SECTIONS: list[tuple[str, Section, Section | None, str]] = [
-    ("", summary, None, ""),
-    ("Cells", main_table, results_cells, "make matrix, make cell CELL=NAME"),
-    *((title, section, section, target) for title, section, target in (
-        ("Reproducers, base beside series", reproducers, "make repro, make windows"),
-        ("Windows", windows, "make windows"),
-        ("Mutants", listed("mutant", "killed", "survived"), "make mutants"),
-        ("Generated mutants", listed("mutation", "without a survivor", "with survivors"),
-         "make mutants"),
-        ("The model", listed("model", "as it must be", "wrong"), "make model"),
-        ("The kernel's own tests, base and series", own_tests, "make regress"),
-        ("Races", listed("race", "passed", "failed"), "make race"),
-        ("Soak", listed("soak", "passed", "failed"), "make soak"),
-        ("run_kselftest.sh", listed("kselftest", "passed", "failed"), "make kselftest"),
-        ("What it costs", costs, "make bench"),
-        ("Each patch alone", bisect, "make bisect"),
-        ("Time until an answer", listed("answer", "measured", "failed"), "make answer"))),
-    ("Cell by cell", details, None, ""),
-    ("Times and versions", times, None, ""),
+# Title, section, and what runs it; RESULTS.md has those that something runs.
+SECTIONS: list[tuple[str, Callable[[Page], list[Block]], str]] = [
+    ("", summary, ""),
+    ("Cells", main_table, "make matrix, make cell CELL=NAME"),
+    ("Reproducers, base beside series", reproducers, "make repro, make windows"),
+    ("Windows", windows, "make windows"),
+    ("Mutants", listed("mutant", "killed", "survived"), "make mutants"),
+    ("Generated mutants", listed("mutation", "without a survivor", "with survivors"),
+     "make mutants"),
+    ("The model", listed("model", "as it must be", "wrong"), "make model"),
+    ("The kernel's own tests, base and series", own_tests, "make regress"),
+    ("Races", listed("race", "passed", "failed"), "make race"),
+    ("Soak", listed("soak", "passed", "failed"), "make soak"),
+    ("run_kselftest.sh", listed("kselftest", "passed", "failed"), "make kselftest"),
+    ("What it costs", costs, "make bench"),
+    ("Each patch alone", bisect, "make bisect"),
+    ("Time until an answer", listed("answer", "measured", "failed"), "make answer"),
+    ("Cell by cell", details, ""),
+    ("Times and versions", times, ""),
 ]
 
 
@@ -449,17 +446,15 @@ def results(records: list[Record], cells: dict[str, Cell], docs: Path) -> str:
     text.append("\n".join(
         f"- {base}, stack {trees.get(version) or 'unknown'}, "
         + span(r for r in records if r.version() == version) for version, base in bases.items()))
-    for title, _, section, _ in SECTIONS:
-        if section:
-            text += [f"## {title}", join(section(page) or [words("Not run yet.")])[1]]
+    run = [section for section in SECTIONS if section[2]]
+    for title, section, _ in run:
+        text += [f"## {title}", join(section(page) or [words("Not run yet.")])[1]]
     text += ["## Reproduce", table(["what", "command"], [
-        [title, f"`{target.replace(', ', '`, `')}`"] for title, _, _, target in SECTIONS
-        if target])[1]]
+        [title, f"`{target.replace(', ', '`, `')}`"] for title, _, target in run])[1]]
     return "\n\n".join(filter(None, text)) + "\n"
 
 
-def page_of(build: Path, docs: Path, cells: dict[str, Cell], patches: set[str]
-            ) -> dict[Path, str]:
+def page_of(build: Path, docs: Path, cells: dict[str, Cell], patches: set[str]) -> dict[Path, str]:
     """The page as HTML and as markdown, and JUnit XML, of what is in build/."""
     base_name = "linux" if os.environ.get("LINUX") else os.environ.get("BASE") or DEFAULT_BASE
     suffix = suffix_of(base_name)
@@ -471,7 +466,7 @@ def page_of(build: Path, docs: Path, cells: dict[str, Cell], patches: set[str]
                 build, suffix)
     blocks = [words(f"Made {time.strftime('%F %H:%M', time.gmtime())} UTC from build/records"
                     f"{suffix}; base {base or 'unknown'}, tip {title or 'unknown'}.")]
-    for title, section, _, _ in SECTIONS:
+    for title, section, _ in SECTIONS:
         if some := section(page):
             blocks += [*[heading(title)] * bool(title), *some]
     html, markdown = document("Results", text_of(Path(__file__).with_suffix(".css")), blocks)
