@@ -64,17 +64,12 @@ input_key()
 	} | sha256sum | cut -c-16
 }
 
-version_of()
-{
-	[ -z "$1" ] || "$1" --version 2>/dev/null | head -n 1
-}
-
 # tools: the inputs that only this machine can tell, as arguments of records.py.
 tools()
 {
 	[ -n "${CELL_cell:-}" ] || return 0
-	echo "compiler=$(version_of "${CELL_cross}gcc")"
-	echo "qemu=$(version_of "${CELL_qemu%% *}")"
+	echo "compiler=$("${CELL_cross}gcc" --version 2>/dev/null | head -n 1)"
+	echo "qemu=$("${CELL_qemu%% *}" --version 2>/dev/null | head -n 1)"
 }
 
 begin_record()
