@@ -32,8 +32,8 @@ from blocks import Row, table as as_table  # noqa: E402
 from records import Record, call, load  # noqa: E402
 
 COLUMNS = ("operation", "unit", "n", "min", "median", "max")
-SAID = re.compile(r"(?:ok \d+| *#) (\w+)(?::| #) " +
-                  " ".join(rf"{name}=(\S+)" for name in COLUMNS[1:]))
+SAID = re.compile(r"(?m)^(?:ok \d+| *#) (\w+)(?::| #) " +
+                  " ".join(rf"{name}=(\S+)" for name in COLUMNS[1:]) + "$")
 SCALE = re.compile(r"retract_(\d+)_(\d+)")
 SIZE = "size"
 HEAD = ["cell", "operation", "per", "base", "series", "difference", "ratio", "spread"]
@@ -93,12 +93,12 @@ def pairs(records: list[Record]) -> list[Line]:
     for name in filter(series.get, base):
         if any(base[name].inputs.get(i) != series[name].inputs.get(i) for i in SAME):
             continue
-        now = {row["operation"]: row for row in series[name].figures}
-        for was in (row for row in base[name].figures if row["operation"] in now):
-            both = [[float(row[i]) for i in ("median", "min", "max")]
-                    for row in (was, now[was["operation"]])]
-            lines.append(Line(name, was["operation"], was["unit"], both[0][0], both[1][0],
-                              max(most - least for _, least, most in both)))
+        found = {row["operation"]: row for row in series[name].figures}
+        for was in base[name].figures:
+            if now := found.get(was["operation"]):
+                lines.append(Line(
+                    name, was["operation"], was["unit"], float(was["median"]), float(now["median"]),
+                    max(float(row["max"]) - float(row["min"]) for row in (was, now))))
     return lines
 
 
@@ -170,11 +170,11 @@ def figures(vmlinux: str, *ports: str) -> None:
     medians: dict[tuple[str, str], list[float]] = {}
     for port in ports:
         text = Path(port).read_text(encoding="utf-8", errors="replace")
-        said = [match for match in map(SAID.fullmatch, text.splitlines()) if match]
+        said = SAID.findall(text)
         if not said:
             raise ValueError(f"no figures in {port}")
-        for match in said:
-            medians.setdefault((match[1], match[2]), []).append(float(match[5]))
+        for operation, unit, _, _, median, _ in said:
+            medians.setdefault((operation, unit), []).append(float(median))
     rows = [(*what, len(of), min(of), statistics.median(of), max(of))
             for what, of in medians.items()]
     symbols = subprocess.run([BENCH / "nm", "--size-sort", vmlinux], text=True,
