@@ -105,18 +105,89 @@ class Generator(unittest.TestCase):
         self.assertIn("nope", run.stderr)
 
 
-class Said(unittest.TestCase):
-    """A test's word first, then the kernel's."""
+def said(test: str, console: str = "", port: str = "") -> str:
+    """Of these logs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, text in (("console", console), ("port", port)):
+            if text:
+                (Path(scratch) / f"{name}.log").write_text(text.replace("\n", "\r\n"))
+        return subprocess.run([MUTATE, "said", scratch, test], capture_output=True, text=True,
+                              check=True, timeout=30).stdout.strip()
 
-    def said(self, console: str, port: str = "") -> str:
-        with tempfile.TemporaryDirectory() as scratch:
-            for name, text in (("console", console), ("port", port)):
-                (Path(scratch) / f"{name}.log").write_text(text)
-            return subprocess.run([MUTATE, "said", scratch], capture_output=True, text=True,
-                                  check=True, timeout=30).stdout.strip()
+
+class Complaint(unittest.TestCase):
+    """What one test says: a failed expectation of its own counts, and nothing else."""
 
     def test_kunit(self) -> None:
-        self.assertEqual(self.said(
+        found = said("ptlock.retract_table", console=(
+            "[    0.55]     # retract_table: EXPECTATION FAILED at mm/t.c:61\n"
+            "[    0.55]     Expected a == b, but\n"
+            "[    0.55]         a == 1 (0x1)\n"
+            "[    0.55] \n"
+            "[    0.55] the last slot\n"
+            "[    0.56]     # retract_table: ASSERTION FAILED at mm/t.c:70\n"
+            "[    0.56]     Expected something else\n"
+            "[    0.57]     not ok 16 retract_table\n"))
+        self.assertEqual(found, "mm/t.c:61 Expected a == b, but a == 1 (0x1) the last slot")
+
+    def test_kunit_where_the_kernel_was_built(self) -> None:
+        found = said("ptlock.x", console=(
+            "[ 0.5]     # x: EXPECTATION FAILED at ../../tree/mm/t.c:61\n"))
+        self.assertEqual(found, "mm/t.c:61")
+
+    def test_kunit_that_is_stuck_afterwards(self) -> None:
+        found = said("ptlock.retract_table", console=(
+            "[    0.84]     # retract_table: EXPECTATION FAILED at mm/t.c:118\n"
+            "[    0.84]     a lock was left held\n"
+            "[    0.84] BUG: scheduling while atomic: kunit_try_catch/94\n"))
+        self.assertEqual(found, "mm/t.c:118 a lock was left held")
+
+    def test_kunit_without_an_expectation(self) -> None:
+        for reason in ("try timed out", "try faulted"):
+            with self.subTest(reason):
+                self.assertEqual("", said(
+                    "ptlock.retract_table", console=(
+                        f"[    0.5]     # retract_table: {reason}\n"
+                        "[    0.5]     not ok 16 retract_table\n")))
+
+    def test_kunit_case_of_another_name(self) -> None:
+        self.assertEqual("", said("ptlock.retract_table", console=(
+            "[ 0.5]     # retract_table_gone: EXPECTATION FAILED at mm/t.c:61\n"
+            "[ 0.5]     Expected a == b, but\n"
+            "[ 0.5]     # own_retract_table: EXPECTATION FAILED at mm/t.c:61\n")))
+
+    def test_kunit_is_not_read_from_the_port(self) -> None:
+        self.assertEqual("", said("ptlock.retract_table", port=(
+            "    # retract_table: EXPECTATION FAILED at mm/t.c:61\n")))
+
+    PORT = ("#  RUN           fix.shared.page ...\n"
+            "# x.c:7:page:Expected 1 (1) == 2 (2)\n"
+            "not ok 1 fix.shared.page\n"
+            "#  RUN           fix.private.page ...\n"
+            "# x.c:9:page:12 rounds\n"
+            "# page: Test terminated by timeout\n"
+            "not ok 2 fix.private.page\n"
+            "#  RUN           fix.private.other ...\n"
+            "# x.c:9:other:Expected 3 (3) == 4 (4)\n"
+            "not ok 3 fix.private.other\n")
+
+    def test_selftest(self) -> None:
+        self.assertEqual(said("pgtable_retract.fix.shared.page", port=self.PORT),
+                         "x.c:7:page:Expected 1 (1) == 2 (2)")
+
+    def test_selftest_that_timed_out(self) -> None:
+        self.assertEqual(said("pgtable_retract.fix.private.page", port=self.PORT), "")
+
+    def test_no_log_yet(self) -> None:
+        self.assertEqual(said("ptlock.x"), "")
+
+
+class Anything(unittest.TestCase):
+    """A test's word first, then the kernel's."""
+
+    def test_kunit(self) -> None:
+        self.assertEqual(said(
+            "any",
             "[    0.50] BUG: Bad page state in process x\n"
             "[    0.55]     # gone: EXPECTATION FAILED at mm/t.c:61\n"
             "[    0.55]     Expected a == b, but\n"
@@ -125,19 +196,19 @@ class Said(unittest.TestCase):
             "test gone: # gone: EXPECTATION FAILED at mm/t.c:61 Expected a == b, but a == 1 (0x1)")
 
     def test_selftest(self) -> None:
-        self.assertEqual(self.said("", "# x.c:7:page:Expected 1 (1) == 2 (2)\n"
-                                       "not ok 1 fix.shared.page\n"),
+        self.assertEqual(said("any", port="# x.c:7:page:Expected 1 (1) == 2 (2)\n"
+                                          "not ok 1 fix.shared.page\n"),
                          "test fix.shared.page: :page:Expected 1 (1) == 2 (2)")
 
     def test_program_that_died(self) -> None:
-        self.assertEqual(self.said("", "guest: exit cow 139\n").split(":")[0], "test cow")
+        self.assertEqual(said("any", port="guest: exit cow 139\n").split(":")[0], "test cow")
 
     def test_kernel(self) -> None:
-        self.assertEqual(self.said("BUG: Bad page state in process x\n"),
+        self.assertEqual(said("any", "BUG: Bad page state in process x\n"),
                          "kernel bad page: BUG: Bad page state in process x")
 
     def test_nothing(self) -> None:
-        self.assertEqual(self.said("[    0.57]     ok 16 gone\n", "guest: exit cow 0\n"), "")
+        self.assertEqual(said("any", "[    0.57]     ok 16 gone\n", "guest: exit cow 0\n"), "")
 
 
 if __name__ == "__main__":

@@ -27,15 +27,14 @@ WINDOWS=$HARNESS/prove/windows
 MADE=$SIDES/made
 GRACE=5	# seconds that a guest may take after its test has failed, or the kernel complained
 declare -A LIMITS=()	# seconds that a guest may take, by cell
-STATES=(test kernel timeout equal same build listed survived)
 
-# header NAME FIELD: what the head of a mutant says.
+# header FILE FIELD: what the head of a mutant says.
 header()
 {
 	local value
 
-	value=$(sed -n "/^---\$/q; s/^$2: //p" "$MUTANTS_DIR/$1.patch")
-	[ -n "$value" ] || die "harness/prove/mutants/$1.patch: no line '$2: …' before ---"
+	value=$(sed -n "/^---\$/q; s/^$2: //p" "$1")
+	[ -n "$value" ] || die "${1#"$ROOT/"}: no line '$2: …' before ---"
 	printf '%s\n' "$value"
 }
 
@@ -49,13 +48,13 @@ is_selftest()
 # cell rebuild what includes it, as they share the tree: those mutants come last of all.
 in_order()
 {
-	local name header user
+	local name file header user
 
-	for name in "$@"; do
-		header=0 user=0
-		! grep -q '^+++ .*\.h$' "$MUTANTS_DIR/$name.patch" || header=1
-		! is_selftest "$(header "$name" Killed-by)" || user=1
-		echo "$header $(header "$name" Cell) $user $name"
+	for name; do
+		file=$MUTANTS_DIR/$name.patch header=0 user=0
+		! grep -q '^+++ .*\.h$' "$file" || header=1
+		! is_selftest "$(header "$file" Killed-by)" || user=1
+		echo "$header $(header "$file" Cell) $user $name"
 	done | sort -s -k1,3 | cut -d' ' -f4
 }
 
@@ -65,33 +64,8 @@ section()
 	if is_selftest "$1"; then echo mutant; else echo mutant-kunit; fi
 }
 
-# complaint TEST DIR: what the named test itself says of its failure in the logs there,
-# in one line; nothing while it has not failed. A KUnit case says so on the console at
-# once, and nothing more if it is then stuck; a selftest says so on the result port.
-complaint()
-{
-	local name=${1#*.} log=console.log
-
-	[ "$1" != any ] || { "$MUTATE" said "$2"; return; }
-	! is_selftest "$1" || log=port.log
-	[ -f "$2/$log" ] || return 0
-	tr -d '\r\0' <"$2/$log" | sed 's/^\[ *[0-9.]*\] \?//' |
-		awk -v name="$name" -v test="${name##*.}" '
-		over { next }
-		said && /^ *# |^ *(not )?ok [0-9]|^(guest|BUG|WARNING|CPU|rcu): / { over = 1 }
-		said { gsub(/^ +| +$/, ""); if (!over && $0) said = said " " $0; next }
-		$0 ~ "^ *# " test ": (EXPECTATION|ASSERTION) FAILED at " {
-			sub(/^.* FAILED at ([.][.]\/)*(tree\/)?/, ""); said = $0; next
-		}
-		/^# +RUN / { mine = $3 == name }
-		mine && $0 ~ "^# [^ ]+:[0-9]+:" test ":Expected " {
-			said = substr($0, 3); over = 1
-		}
-		END { print substr(said, 1, 200) }'
-}
-
-# boot NAME CELL TEST: boots the kernel as it is built. Sets SAID, and STATE: how the test
-# ended, if the guest came to its end. It need not once the test has failed.
+# boot NAME CELL TEST: boots the kernel as it is built; TEST may be any. Sets SAID, and STATE:
+# how the test ended, if the guest came to its end. It need not once the test has failed.
 boot()
 {
 	local pid left=$GRACE
@@ -103,14 +77,14 @@ boot()
 	at_exit kill "$pid"
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 1
-		[ -n "$(complaint "$3" "$CELL_OUT")" ] || continue
+		[ -n "$("$MUTATE" said "$CELL_OUT" "$3")" ] || continue
 		((left--)) || kill "$pid" 2>/dev/null || true
 	done
 	wait "$pid" || true
 	AT_EXIT=("${AT_EXIT[@]:1}")
 	cp "$CELL_OUT"/{console,port}.log "$SIDES/$1/" ||
 		die "$1: the guest did not start: see $SIDES/$1/verdict.log"
-	SAID=$(complaint "$3" "$SIDES/$1")
+	SAID=$("$MUTATE" said "$SIDES/$1" "$3")
 	STATE=$(awk -F'\t' -v test="$3." '
 		$1 ~ /^(kunit|selftest)$/ && index($2 ".", test) == 1 { print $3; exit }' \
 		"$CELL_OUT/result.tsv" 2>/dev/null) || true
@@ -131,10 +105,10 @@ in_windows()
 # mutant NAME: its line of the table, and its record.
 mutant()
 {
-	local name=$1 cell test result inputs=("$MUTANTS_DIR/$1.patch")
+	local name=$1 file=$MUTANTS_DIR/$1.patch cell test result inputs=("$MUTANTS_DIR/$1.patch")
 
-	cell=$(header "$name" Cell)
-	test=$(header "$name" Killed-by)
+	cell=$(header "$file" Cell)
+	test=$(header "$file" Killed-by)
 	[[ $test != windows.* ]] || inputs+=("$WINDOWS"/* "$WINDOWS/../repro/repro.h")
 	AS=$(section "$test")
 	side mutant "$cell"
@@ -149,8 +123,8 @@ mutant()
 			in_windows "$name" "${test#windows.}"
 		else
 			walk_tree "$TREE_REV" "$TREE" >/dev/null
-			pgit -C "$TREE" apply "$MUTANTS_DIR/$name.patch" || die \
-				"harness/prove/mutants/$name.patch does not apply to the stack: make it again"
+			pgit -C "$TREE" apply "$file" || die \
+				"${file#"$ROOT/"} does not apply to the stack: make it again"
 			"$HARNESS/guest/kernel.sh" "$cell"
 			"$HARNESS/guest/user.sh" "$cell"
 			boot "$name" "$cell" "$test"
@@ -167,12 +141,10 @@ mutant()
 	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$test" "$result"
 }
 
-# known NAME CELL: what came out of these inputs: code, state, what was said; by tabs.
+# known NAME CELL: the state that came out of these inputs, if they were tried.
 known()
 {
-	awk -F'\t' -v name="$1" -v cell="$2" -v key="$KEY" '
-		$1 == name && $2 == cell && $3 == key { line = $4 "\t" $5 "\t" $6 }
-		END { print line }' "$TABLE"
+	grep "^$1"$'\t'"$2"$'\t'"$KEY"$'\t' "$TABLE" | tail -n1 | cut -f5
 }
 
 # code OBJECT...: one word for what they do. Symbols are numbered where there is no name.
@@ -266,20 +238,21 @@ alike()
 # record if it is the whole function.
 break_function()
 {
-	local name=$1 file=$2 cell mutant state left=() next objects
+	local name=$1 file=$2 cells=$3 objects cell mutant state left=() next head=mutants row
 	local -A found=() mine=()
 
 	TABLE=$MADE/$name.tsv
 	touch "$TABLE"
 	read -ra objects <<<"$4"
-	for mutant in "${@:5}"; do
+	shift 4
+	for mutant; do
 		if grep -q "^$mutant"$'\t' "$MUTANTS_DIR/equivalent.tsv"; then
 			found[$mutant]=listed
 		else
 			left+=("$mutant")
 		fi
 	done
-	for cell in $3; do
+	for cell in $cells; do
 		AS=mutation${cell#"${cell%+*}"}
 		side mutant "${cell%+*}"
 		begin_record
@@ -291,23 +264,25 @@ break_function()
 				[ -n "$LIMIT" ] || prepare "$cell" "${objects[@]}"
 				attempt "$mutant" "$cell" "$file" "${objects[@]}"
 			fi
-			IFS=$'\t' read -r _ state _ < <(known "$mutant" "$cell")
+			state=$(known "$mutant" "$cell")
 			[[ ${found[$mutant]:-} = survived && $state =~ ^(equal|same|build)$ ]] ||
 				found[$mutant]=$state
 			[[ $state =~ ^(test|kernel|timeout)$ ]] || next+=("$mutant")
 		done
 		left=("${next[@]}")
 	done
-	for mutant in "${@:5}"; do
+	for mutant; do
 		state=${found[$mutant]}
 		mine[$state]=$((${mine[$state]:-0} + 1)) COUNT[$state]=$((${COUNT[$state]:-0} + 1))
 		[ "$state" != survived ] || printf '%s SURVIVED: %s\n' "$mutant" \
-			"$(sed -n '1s/^Breaks: //p' "$MADE/$mutant.patch")"
+			"$(header "$MADE/$mutant.patch" Breaks)"
 	done
-	[ $# -ge 5 ] && [ $(($# - 4)) = "$(find "$MADE" -name "$name-*.patch" | wc -l)" ] || return 0
-	figures=$(for state in "${STATES[@]}"; do printf '\t%s' "${mine[$state]:-0}"; done)
-	printf 'mutants\t%s\n%s%s\n' "$(tr ' ' '\t' <<<"${STATES[*]}")" $(($# - 4)) "$figures" \
-		>"$MADE/figures"
+	[ $# = "$(find "$MADE" -name "$name-*.patch" | wc -l)" ] || return 0
+	row=$#
+	for state in test kernel timeout equal same build listed survived; do
+		head+=$'\t'$state row+=$'\t'${mine[$state]:-0}
+	done
+	printf '%s\n' "$head" "$row" >"$MADE/figures"
 	CELL_cell=
 	begin_record "$TABLE"
 	record mutation "$name" "$([ -n "${mine[survived]:-}" ] && echo fail || echo pass)" \
@@ -330,48 +305,42 @@ score()
 # functions: the lines of functions.tsv that are asked for, with those of their cells that are.
 functions()
 {
-	local name file cells objects cell of pattern
+	local name file cells objects cell of asked
 
+	asked=$(IFS='|' && echo "${ASKED[*]%%-*}")
 	while IFS=$'\t' read -r name file cells objects; do
 		of=
 		for cell in $cells; do
 			[[ " ${CELLS:-$cell} " != *" $cell "* ]] || of+="$cell "
 		done
-		for pattern in "${ASKED[@]}"; do
-			# shellcheck disable=SC2053 # a pattern
-			[[ -n $of && $name = ${pattern%%-*} ]] || continue
+		[[ -z $of || $name != @($asked) ]] ||
 			printf '%s\t%s\t%s\t%s\n' "$name" "$file" "$of" "${objects:-${file%.c}.o}"
-			break
-		done
 	done < <(grep -v '^#' "$MUTANTS_DIR/functions.tsv")
 }
 
 # chosen FUNCTION: those of its mutants that are asked for.
 chosen()
 {
-	local name pattern
+	local name asked
 
-	while read -r name; do
-		for pattern in "${ASKED[@]}"; do
-			# shellcheck disable=SC2053 # a pattern
-			[[ $name != $pattern && $1 != $pattern ]] || { echo "$name"; break; }
+	asked=$(IFS='|' && echo "${ASKED[*]}")
+	find "$MADE" -name "$1-*.patch" -printf '%f\n' | sed 's/\.patch$//' | sort |
+		while read -r name; do
+			[[ $name != @($asked) && $1 != @($asked) ]] || echo "$name"
 		done
-	done < <(find "$MADE" -name "$1-*.patch" -printf '%f\n' | sed 's/\.patch$//' | sort)
 }
 
 # generated: makes those that are asked for, tries them, and says the score.
 generated()
 {
-	local lines files name file cells objects all mine
+	local lines name file cells objects all mine
 
 	lines=$(functions)
 	[ -n "$lines" ] || return 0
 	"$HARNESS/gate/deps.sh" --mutants
 	rm -f "$MADE"/*.patch
-	mkdir -p "$MADE"
 	walk_tree "$TREE_REV" "$SIDES/mutant/tree" >/dev/null
-	mapfile -t files < <(cut -f2 <<<"$lines" | sort -u)
-	for file in "${files[@]}"; do
+	cut -f2 <<<"$lines" | sort -u | while read -r file; do
 		say mutants "generating those of $file"
 		awk -F'\t' -v file="$file" '$2 == file { print $1 }' <<<"$lines" |
 			xargs "$MUTATE" make "$SIDES/mutant/tree" "$file" "$MADE" || exit 1
@@ -384,7 +353,6 @@ generated()
 	all=$(cut -f1 <<<"$lines" | while read -r name; do chosen "$name"; done)
 	[ -z "${SAMPLE:-}" ] || all=$(shuf -n "$SAMPLE" <<<"$all" \
 		--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done))
-	AS=mutation
 	while IFS=$'\t' read -ru 3 name file cells objects; do
 		mapfile -t mine < <(grep "^$name-" <<<"$all")
 		[ ${#mine[@]} = 0 ] || break_function "$name" "$file" "$cells" "$objects" "${mine[@]}"
@@ -398,7 +366,7 @@ main()
 	local -A COUNT=()
 
 	no_arguments "$@"
-	all=$(basename -s .patch -- "$MUTANTS_DIR"/*.patch | paste -sd' ')
+	mapfile -t all < <(basename -s .patch -- "$MUTANTS_DIR"/*.patch)
 	# Patterns of names, not of files; on several lines as well.
 	read -rd '' -a ASKED <<<"${MUTANTS:-*}" || true
 	for name in ${MUTANTS:+"${ASKED[@]}"}; do
@@ -406,14 +374,14 @@ main()
 			written+=("$name")
 		elif ! cut -f1 "$MUTANTS_DIR/functions.tsv" | grep -qx -- "${name%%-*}" &&
 			[[ $name != *[*?[]* ]]; then
-			die "no mutant '$name': the known ones are $all, and those of functions.tsv"
+			die "no mutant '$name': the known ones are ${all[*]}, and those of functions.tsv"
 		fi
 	done
-	[ -n "${MUTANTS:-}" ] || read -ra written <<<"$all"
+	[ -n "${MUTANTS:-}" ] || written=("${all[@]}")
 	[ -z "${SAMPLE:-}" ] || written=()
 	for name in "${written[@]}"; do
 		for i in Breaks Cell Killed-by; do
-			header "$name" "$i" >/dev/null
+			header "$MUTANTS_DIR/$name.patch" "$i" >/dev/null
 		done
 	done
 	lock mutants
@@ -428,9 +396,7 @@ main()
 		done
 		echo "$KILLED killed, $((${#written[@]} - KILLED)) survived"
 	fi
-	if [ -z "${MUTANTS:-}" ] || [ ${#ASKED[@]} -gt ${#written[@]} ]; then
-		generated
-	fi
+	generated
 	[ "$KILLED" = ${#written[@]} ] && [ "${COUNT[survived]:-0}" = 0 ]
 }
 

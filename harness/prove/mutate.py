@@ -3,8 +3,10 @@
 """Breaks functions of the kernel, one place at a time, and tells who noticed.
 
 usage: mutate.py make TREE FILE FOLDER FUNCTION...   a patch for each mutant of them
-       mutate.py said FOLDER       which test failed by the logs there, or what else the
+       mutate.py said FOLDER any   which test failed by the logs there, or what else the
                                    kernel complained of: nothing while all is well
+       mutate.py said FOLDER TEST  what that test itself says of its failure: SUITE.CASE of
+                                   KUnit, or PROGRAM.FIXTURE.TEST of a selftest
 
 coccinelle finds the places (mutants/places.cocci); what is put there is below. A mutant is
 FUNCTION-OPERATOR-HASH, the hash that of its changed lines and of how many there were alike:
@@ -20,6 +22,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 from typing import Iterator
 
@@ -59,9 +62,7 @@ class Source:
 
     def __init__(self, path: Path, functions: tuple[str, ...]) -> None:
         self.text = path.read_text(encoding="utf-8")
-        lines = [0]
-        for line in self.text.splitlines(True):
-            lines.append(lines[-1] + len(line))
+        lines = [0, *accumulate(map(len, self.text.splitlines(True)))]
         # Comments are blanked for what is looked for by its text.
         self.code = re.sub(r"/\*.*?\*/|//[^\n]*", lambda m: re.sub(r"\S", " ", m[0]),
                            self.text, flags=re.S)
@@ -175,16 +176,32 @@ def make(tree: Path, file: str, to: str, *functions: str) -> None:
                 f"Breaks: {file}:{where}: {what}\n---\n{''.join(diff)}", encoding="utf-8")
 
 
-def said(folder: Path) -> str:
+def expectation(case: str) -> str:
+    """The pattern for one that failed in KUnit: where it is, and the lines below it."""
+    return (rf"^ *# {case}: (?:EXPECTATION|ASSERTION) FAILED at (?:\.\./)*(?:tree/)?"
+            r"(.*(?:\n(?! *# | *(?:not )?ok \d|(?:guest|BUG|WARNING|CPU|rcu): ).*)*)")
+
+
+def complaint(test: str, console: str, port: str) -> str:
+    """What the test itself says, KUnit's at once on the console, else on the port."""
+    name = test.partition(".")[2]
+    case = name.rpartition(".")[2]
+    if case == name:
+        found = re.search(expectation(case), console, re.M)
+    else:
+        found = re.search(rf"^# +RUN +{re.escape(name)} .*\n(?:(?!# +RUN ).*\n)*?"
+                          rf"# (\S+:\d+:{case}:Expected .*)", port, re.M)
+    return found[1] if found else ""
+
+
+def anything(console: str, plain: str, port: str) -> str:
     """A test's word counts more than the kernel's, which may come before it."""
-    console, port = (verdict.read_log(folder / f"{name}.log") for name in ("console", "port"))
-    for text in (console, port):
-        if bad := re.search(r"^(?:\[[ \d.]+\])? *not ok \d+ (\S+)", text, re.M):
+    for text in (plain, port):
+        if bad := re.search(r"^ *not ok \d+ (\S+)", text, re.M):
             case = re.escape(bad[1].rpartition(".")[2])
-            why = re.search(rf"# {case}: (?:EXPECTATION|ASSERTION) FAILED at \S+"
-                            r"(?:\n(?!.*(?:# |ok \d)).*)*"
-                            rf"|:{case}:Expected .*|# {case}: (?!.*(?:pass|rounds)).*", text)
-            return f"test {bad[1]}: " + (re.sub(r"\n\[[ 0-9.]+\]", " ", why[0]) if why else "-")
+            why = re.search(rf"{expectation(case)}|:{case}:Expected .*"
+                            rf"|# {case}: (?!.*(?:pass|rounds)).*", text, re.M)
+            return f"test {bad[1]}: {why[0] if why else '-'}"
     if bad := re.search(r"^guest: (?:exit (\S+) (?!0$|4$)|timeout (\S+))", port, re.M):
         return f"test {bad[1] or bad[2]}: {bad[0]}"
     checks = (c for c in verdict.check_console(console)
@@ -192,9 +209,12 @@ def said(folder: Path) -> str:
     return next((f"kernel {c.name}: {c.detail}" for c in checks), "")
 
 
-def told(folder: Path) -> None:
-    print(" ".join(said(folder).split())[:200])
+def said(folder: Path, test: str) -> None:
+    console, port = (verdict.read_log(folder / f"{name}.log") for name in ("console", "port"))
+    plain = re.sub(r"^\[[ \d.]+\] ?", "", console, flags=re.M)  # without times
+    text = anything(console, plain, port) if test == "any" else complaint(test, plain, port)
+    print(" ".join(text.split())[:200])
 
 
 if __name__ == "__main__":
-    sys.exit(call({"make": make, "said": told}, sys.argv[1:]))
+    sys.exit(call({"make": make, "said": said}, sys.argv[1:]))
