@@ -17,11 +17,9 @@ BOOT=${BOOT:-x86_64 arm-lpae-highpte}
 OUT=$BUILD/bisect$SUFFIX
 COUNT=0 BAD=0
 
-# step NAME COMMIT CELL: prints ok, BUILD or BOOT (what failed).
+# step NAME COMMIT CELL LOG: prints ok, BUILD or BOOT (what failed).
 step()
 {
-	local log=$OUT/${1//\//-}-$3.log
-
 	export TREE=$OUT/tree KOUT=$OUT/kernel/$3 PARTIAL=1
 	load_cell "$3"
 	# The record of a cell without a machine: it is only built.
@@ -30,12 +28,12 @@ step()
 	begin_record
 	if still_good bisect "$1"; then
 		echo ok
-	elif ! "$HARNESS/guest/kernel.sh" "$3" >"$log" 2>&1; then
+	elif ! "$HARNESS/guest/kernel.sh" "$3" >"$4" 2>&1; then
 		record bisect "$1" fail "it does not build"
 		echo BUILD
-	elif [ -n "$CELL_qemu" ] && ! { "$HARNESS/guest/user.sh" "$3" >>"$log" 2>&1 &&
-	     "$HARNESS/guest/boot.sh" "$3" >>"$log" 2>&1; }; then
-		record bisect "$1" fail "$(failure "$log")"
+	elif [ -n "$CELL_qemu" ] && ! { "$HARNESS/guest/user.sh" "$3" >>"$4" 2>&1 &&
+	     "$HARNESS/guest/boot.sh" "$3" >>"$4" 2>&1; }; then
+		record bisect "$1" fail "$(failure "$4")"
 		echo BOOT
 	else
 		record bisect "$1" pass "$([ -n "$CELL_qemu" ] && echo booted || echo built)"
@@ -72,11 +70,12 @@ for series in ${SERIES:-"${STACK[@]}"}; do
 		row=
 		for cell in $CELLS; do
 			say bisect "$series $((i + 1))/${#commits[@]} $cell: ${name#*/*-}"
-			result=$(step "$name" "${commits[i]}" "$cell")
+			log=$OUT/${name//\//-}-$cell.log
+			result=$(step "$name" "${commits[i]}" "$cell" "$log")
 			row+=$(printf '%-18s' "$result")
 			[ "$result" != ok ] || continue
 			BAD=$((BAD + 1))
-			note "FAIL $cell: $name ($OUT/${name//\//-}-$cell.log)"
+			note "FAIL $cell: $name ($log)"
 		done
 		echo "$row $name"
 		COUNT=$((COUNT + 1))
