@@ -294,6 +294,10 @@ class Local(Toy):
         self.assertIn("unknown cell 'vax'", self.fails("matrix.sh", CELLS="one vax"))
         self.assertEqual(self.ran(), [])
 
+    def test_bad_file_of_cells(self) -> None:
+        self.write("harness/guest/cells.ini", "[cells one]\n")
+        self.assertIn("[cells one]: is no ", self.fails("matrix.sh"))
+
     def interrupt(self, sig: int) -> None:
         self.toy(two="sleep300")
         with subprocess.Popen([str(self.root / "harness/run/matrix.sh")], env=self.env,

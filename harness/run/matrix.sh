@@ -91,7 +91,8 @@ stop_jobs()
 }
 
 if [ $# = 0 ]; then
-	read -ra names <<<"${CELLS:-$(cell_names | paste -sd' ')}"
+	CELLS=${CELLS:-$(cell_names | paste -sd' ')}
+	read -ra names <<<"$CELLS"
 	set -- "${names[@]}"
 fi
 load_cells "$@"
