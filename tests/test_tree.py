@@ -355,7 +355,7 @@ class Stack(Repo):
             if path.endswith(".patch") and path.startswith("patches"):
                 self.assertNotIn(b"Series:", text, path)
         for series, count in (("all", 3), ("lines", 2), ("last", 1)):
-            base, start, tip = self.ok("compose.sh", series).split()
+            base, start, tip, _ = self.ok("compose.sh", series).split()
             self.assertEqual(base, start)
             self.assertEqual(self.git("rev-list", "--count", f"{start}..{tip}"), str(count))
             self.assertNotIn("Series:", self.git("log", tip))
@@ -363,7 +363,7 @@ class Stack(Repo):
 
     def test_start_is_after_what_it_needs(self) -> None:
         self.write("patches/stack", STACK.replace("last\t-", "last\tlines"))
-        base, start, tip = self.ok("compose.sh", SERIES="last").split()
+        base, start, tip, _ = self.ok("compose.sh", SERIES="last").split()
         self.assertEqual(self.git("rev-list", "--count", f"{base}..{start}"), "2")
         self.assertEqual(self.git("rev-parse", f"{tip}~1"), start)
         before = time.monotonic()
@@ -526,7 +526,7 @@ class Backports(Repo):
 
     def test_what_it_needs_may_not_be_there(self) -> None:
         self.write("patches/stack", STACK.replace("last\t-", "last\tlines"))
-        base, start, tip = self.ok("compose.sh", "last", **self.on_base("6.12")).split()
+        base, start, tip, _ = self.ok("compose.sh", "last", **self.on_base("6.12")).split()
         self.assertEqual(base, start)
         self.assertNotEqual(start, tip)
 

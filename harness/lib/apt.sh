@@ -11,7 +11,7 @@ own_apt()
 	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
 
 	need apt-get apt
-	mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
+	mkdir -p "$1/lists/partial" "$1/cache/archives/partial" "$1/get"
 	# The mirror that this machine's apt gets Debian from. An empty origin: its lists
 	# were never fetched, or were removed to save space.
 	# shellcheck disable=SC2016 # apt expands these
@@ -45,7 +45,6 @@ own_apt()
 # short there.
 own_download()
 {
-	mkdir -p "$1/get"
 	(cd "$1/get" && apt-get "${APT_OPTIONS[@]}" download "$2") >>"$1/log" 2>&1 </dev/null ||
 		die "cannot download $2: $(reason "$1/log")"
 }

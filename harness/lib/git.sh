@@ -48,7 +48,8 @@ if [ -n "$BASE" ] && compgen -G "$PATCHES/*/$BASE" >/dev/null; then
 	export PARTIAL=${PARTIAL-1}
 fi
 
-# read_stack: patches/stack becomes STACK (names in order) and, by name, NEEDS and LIST.
+# read_stack: patches/stack becomes STACK (names in order) and, by name, LIST and NEEDS: it and
+# all that it needs, blanks around each.
 read_stack()
 {
 	local name needs list tree stable number=0 word where
@@ -64,12 +65,14 @@ read_stack()
 		   -n $needs && -n $list && -n $tree && $stable =~ ^(stable|-)$ ]] ||
 			die "$where: not 'name needs list tree stable|-' with tabs between: $name"
 		[ -z "${LIST[$name]:-}" ] || die "$where: $name is listed twice"
+		NEEDS[$name]=" $name "
 		for word in ${needs//,/ }; do
 			[ "$word" = - ] || [ -n "${LIST[$word]:-}" ] ||
 				die "$where: $name needs $word, which is in no line above"
+			NEEDS[$name]+=${NEEDS[$word]:-}
 		done
 		[ -n "$BACKPORTS" ] && [ ! -d "$PATCHES/$name/$BACKPORTS" ] || STACK+=("$name")
-		NEEDS[$name]=${needs//,/ } LIST[$name]=${BACKPORTS:+stable@vger.kernel.org,}$list
+		LIST[$name]=${BACKPORTS:+stable@vger.kernel.org,}$list
 	done <"$PATCHES/stack"
 	[ ${#STACK[@]} -gt 0 ] || die "patches/stack: lists no series"
 }
@@ -77,17 +80,13 @@ read_stack()
 # with_needs NAME: it and what it needs, in the order of the stack.
 with_needs()
 {
-	local i name all=" $1 "
+	local name
 
 	[ -n "${LIST[$1]:-}" ] || die "SERIES=$1: not in patches/stack, which has ${STACK[*]}"
 	[[ " ${STACK[*]} " == *" $1 "* ]] ||
 		die "SERIES=$1: no patches/$1$FOLDER, not for BASE=$BASE: give one of ${STACK[*]}"
-	for ((i = ${#STACK[@]} - 1; i >= 0; i--)); do
-		name=${STACK[i]}
-		[[ $all != *" $name "* ]] || all+="${NEEDS[$name]} "
-	done
 	for name in "${STACK[@]}"; do
-		[[ $all != *" $name "* ]] || echo "$name"
+		[[ ${NEEDS[$1]} != *" $name "* ]] || echo "$name"
 	done
 }
 
@@ -147,11 +146,11 @@ left_at()
 	bgit rev-parse -q --verify "refs/checkedout/$TREE_BRANCH"
 }
 
-# checked_out TIP SUMS: the tree is at TIP, which was composed from what SUMS names.
+# checked_out: the tree is at TIP_REV, as composed gave it.
 checked_out()
 {
-	bgit update-ref "refs/sums/$TREE_BRANCH" "$2"
-	bgit update-ref "refs/checkedout/$TREE_BRANCH" "$1"
+	bgit update-ref "refs/sums/$TREE_BRANCH" "$SUMS"
+	bgit update-ref "refs/checkedout/$TREE_BRANCH" "$TIP_REV"
 }
 
 # tree_work [TIP]: what the tree has that patches/ do not; nothing when there is none.
@@ -171,23 +170,13 @@ tree_work()
 }
 
 # composed SERIES: sets BASE_REV, START_REV and TIP_REV: the base, where the series
-# begins, its tip. When SERIES is empty, the whole stack, as it is in the tree.
+# begins, its tip; SUMS: what of. When SERIES is empty, the whole stack, as it is in the tree.
 composed()
 {
 	local revs
 
 	revs=$(SERIES=$1 "$HARNESS/source/compose.sh") || exit 1
-	read -r BASE_REV START_REV TIP_REV <<<"$revs"
-}
-
-# sums_of TIP: those of the whole stack that compose.sh made TIP from.
-sums_of()
-{
-	local sums tip
-
-	read -r sums _ tip <"$BUILD/compose-$BASE_NAME.stamp"
-	[ "$tip" = "$1" ] || die "patches/ changed meanwhile: run again"
-	echo "$sums"
+	read -r BASE_REV START_REV TIP_REV SUMS <<<"$revs"
 }
 
 # the_tree work|head|patches: says which tree the command is about, and sets TREE_REV: the tree

@@ -47,8 +47,8 @@ host_setup()
 		cp build/hosts/files.tar build/hosts/unpacked; } } &&
 		export BASE=$BASE BASE_FILE=$1 &&
 		harness/gate/deps.sh >&2 &&
-		rev=\$(harness/source/compose.sh) &&
-		git --git-dir=build/base.git rev-parse "\${rev##* }^{tree}"
+		rev=\$(harness/source/compose.sh | cut -d' ' -f3) &&
+		git --git-dir=build/base.git rev-parse "\$rev^{tree}"
 	EOF
 }
 

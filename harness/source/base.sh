@@ -28,17 +28,11 @@ import()
 	say base "importing $1 (a minute)"
 	# What a killed import left behind.
 	rm -f "$BASE_GIT"/objects/pack/tmp_* "$BASE_GIT"/fast_import_crash_*
-	bgit update-ref -d refs/import/new
 	{ "${@:4}" | python3 "$HARNESS/source/tar2git.py" refs/import/new "$2" "$3" |
 		bgit -c fastimport.unpackLimit=0 fast-import --quiet --force --depth=0 >/dev/null
 	} 2>"$LOG" ||
 		die "cannot import $1: $(sed -n 's/^tar2git: //p' "$LOG" | grep -m1 . ||
 			reason "$LOG") (if it is a file that is damaged, remove it)"
-	publish
-}
-
-publish()
-{
 	bgit update-ref "$TAG" refs/import/new
 	bgit update-ref -d refs/import/new
 }
@@ -97,9 +91,8 @@ fetch_linux_git()
 	# A path, not a URL, in which git decodes %41. A blobless clone is to get the rest.
 	bgit fetch -q --depth=1 --no-tags \
 		--upload-pack="env GIT_NO_LAZY_FETCH=0 git -c safe.directory=* upload-pack" \
-		"$LINUX" "+HEAD:refs/import/new" >"$LOG" 2>&1 ||
+		"$LINUX" "+HEAD:$TAG" >"$LOG" 2>&1 ||
 		die "cannot fetch from LINUX=$LINUX: $(reason "$LOG")"
-	publish
 }
 
 import_linux_dir()

@@ -5,8 +5,9 @@
 # in:   patches/, the added files, the base; SERIES=NAME: that series and what it needs;
 #       SERIES=all: the whole stack as it is mailed; without it, each message has a last line
 #       "Series: NAME", for build/tree
-# out:  "BASE START TIP", three commit ids of build/base.git: the series begins at START. The
-#       same input gives the same commits; when nothing changed, a stamp has the answer
+# out:  "BASE START TIP SUMS" of build/base.git: three commits, the series begins at START, and
+#       the list of what they were made of. The same input gives the same commits; when
+#       nothing changed, a stamp has the answer
 # exit: 0, or 1 with one line that names the patch, file and hunk
 
 . "$(dirname "$0")/../lib/lib.sh"
@@ -16,16 +17,15 @@ SOURCE=${COMPOSE_FROM:-$ROOT}
 PATCHES=$SOURCE/patches
 SERIES=${1:-${SERIES:-}}
 STAMP=$BUILD/compose-$BASE_NAME${SERIES:+-$SERIES}.stamp
-REF=refs/composed/${SERIES:-stack}/$TREE_BRANCH
 WORK=$BUILD/compose.tmp
-# By number of the patch: FOLDER/FILE, and the files that it adds, one a line; all of those.
+# By number of the patch: FOLDER/FILE, and the files that it adds; all of those.
 PATCH=() ADDED=() FILES=()
 declare -A FIRST=()	# the number of the first patch of a series
 
 # parse_series NAME: adds what its series file lists.
 parse_series()
 {
-	local line number=0 where folder=$1$FOLDER file added
+	local line number=0 where folder=$1$FOLDER file path paths
 
 	[ -f "$PATCHES/$folder/series" ] || die "patches/$folder/series: no such file" \
 		"(make refresh writes it from the commits with 'Series: $1')"
@@ -36,39 +36,29 @@ parse_series()
 		[[ -n $line && $line != '#'* ]] || continue
 		[[ $line =~ ^([^ #/]+\.patch)(\ #\ \+((\ [^ ]+)+))?$ ]] ||
 			die "$where: not 'NAME.patch' or 'NAME.patch # + path path …': $line"
-		file=$folder/${BASH_REMATCH[1]} added=${BASH_REMATCH[3]}
+		file=$folder/${BASH_REMATCH[1]}
+		read -ra paths <<<"${BASH_REMATCH[3]}"
 		[ -f "$PATCHES/$file" ] || die "$where: patches/$file: no such file"
 		[[ " ${PATCH[*]} " != *" $file "* ]] || die "$where: $file is listed twice"
 		[[ $(head -n 1 "$PATCHES/$file") == 'Subject: '?* ]] ||
 			die "patches/$file:1: the first line is not 'Subject: …'"
 		grep -qx -e --- "$PATCHES/$file" ||
 			die "patches/$file: no line '---' between message and diff"
-		PATCH+=("$file")
-		check_added "$where" "$added"
+		for path in "${paths[@]}"; do
+			case /$path/ in
+			*/../* | */./* | *//* | /patches/* | /harness/* | /tests/* | /build/* | /.*)
+				die "$where: $path: a commit cannot add files there" ;;
+			esac
+			[ -f "$SOURCE/$path" ] ||
+				die "$where: $path: no such file (the series says that it adds it)"
+		done
+		PATCH+=("$file") ADDED+=("${paths[*]}") FILES+=("${paths[@]}")
 	done <"$PATCHES/$folder/series"
 	[ ${#PATCH[@]} -gt "${FIRST[$1]}" ] || die "patches/$folder/series: lists no patch"
 	for file in "$PATCHES/$folder"/*.patch; do
 		[[ " ${PATCH[*]} " = *" $folder/${file##*/} "* ]] || die \
 			"patches/$folder/${file##*/}: not listed in patches/$folder/series"
 	done
-}
-
-# check_added WHERE "PATH …": the files that the last patch adds.
-check_added()
-{
-	local path paths
-
-	read -ra paths <<<"$2"
-	for path in "${paths[@]}"; do
-		case /$path/ in
-		*/../* | */./* | *//* | /patches/* | /harness/* | /tests/* | /build/* | /.*)
-			die "$1: $path: a commit cannot add files there" ;;
-		esac
-		[ -f "$SOURCE/$path" ] ||
-			die "$1: $path: no such file (the series says that it adds it)"
-		FILES+=("$path")
-	done
-	ADDED+=("$(printf '%s\n' "${paths[@]}")")
 }
 
 # Everything that the commits depend on; refresh.sh reads the sums.
@@ -102,10 +92,10 @@ apply_patch()
 # add_files I: those that the commit carries whole.
 add_files()
 {
-	local path mode blob
+	local path paths mode blob
 
-	while IFS= read -r path; do
-		[ -n "$path" ] || continue
+	read -ra paths <<<"${ADDED[$1]}"
+	for path in "${paths[@]}"; do
 		! bgit cat-file -e "$BASE_REV:$path" 2>/dev/null ||
 			die "patches/${PATCH[$1]}: $path: is already in $BASE_TITLE"
 		mode=100644
@@ -113,7 +103,7 @@ add_files()
 		blob=$(bgit hash-object -w --no-filters "$SOURCE/$path")
 		bgit update-index --add --cacheinfo "$mode,$blob,$path" 2>"$WORK/log" ||
 			die "${PATCH[$1]}: $path: $(head -n 1 "$WORK/log")"
-	done <<<"${ADDED[$1]}"
+	done
 }
 
 # commit I PARENT: prints the commit. A backport says of which commit it is one. In the tree, the
@@ -167,7 +157,7 @@ if [ "$old" != "$sums" ] || ! bgit cat-file -e "$TIP" 2>/dev/null; then
 		add_files "$i"
 		TIP=$(commit "$i" "$TIP")
 	done
-	bgit update-ref "$REF" "$TIP"
+	bgit update-ref "refs/composed/${SERIES:-stack}/$TREE_BRANCH" "$TIP"
 	put "$STAMP" echo "$sums $START $TIP"
 fi
-echo "$BASE_REV $START $TIP"
+echo "$BASE_REV $START $TIP $sums"

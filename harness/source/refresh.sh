@@ -184,11 +184,10 @@ swap()
 		cp -p "$NEWROOT/$path" "$path.new"
 		mv "$path.new" "$path"
 	done < <(grep -v '/series$' "$OUT/paths"; grep '/series$' "$OUT/paths")
-	cut -d' ' -f2 "$OUT/sums.now" | sort | comm -23 - "$OUT/paths" >"$OUT/gone"
-	while IFS= read -r path; do
+	cut -d' ' -f2 "$OUT/sums.now" | sort | comm -23 - "$OUT/paths" | while IFS= read -r path; do
 		rm -f "$path"
 		rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")"
-	done <"$OUT/gone"
+	done
 }
 
 no_arguments "$@"
@@ -220,12 +219,11 @@ cp "$PATCHES/stack" "$NEWROOT/patches/"
 COMPOSE_FROM=$NEWROOT composed ""
 [ "$(bgit rev-parse "$TIP_REV^{tree}")" = "$(tgit rev-parse 'HEAD^{tree}')" ] ||
 	die "the stored patches would not give the tree again: nothing was changed"
-SUMS=$(sums_of "$TIP_REV")
 bgit cat-file blob "$SUMS" | sums >"$OUT/sums.new"
 cd "$ROOT"
 check_stored
 swap
 # The tree goes to the composed commits: same content, no file touched.
 tgit reset -q --soft "$TIP_REV"
-checked_out "$TIP_REV" "$SUMS"
+checked_out
 note "stored ${#COMMIT[@]} patches in ${#STACK[@]} series"

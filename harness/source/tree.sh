@@ -13,10 +13,20 @@
 TREE=$TREE_DIR
 LOG=$BUILD/base.log
 
-update()
-{
-	local work way
-
+[ $# = 0 ] || [ "$*" = -q ] || die "usage: tree.sh [-q], with BASE=VERSION or LINUX=DIR"
+[ ! -e "$TREE" ] || need_tree
+composed ""
+lock tree
+if [ ! -e "$TREE" ]; then
+	say tree "checking out the kernel tree"
+	# Every file is written: made beside its place, then moved.
+	rm -rf "$TREE.new"
+	at_exit rm -rf "$TREE.new"
+	walk_tree "$TIP_REV" "$TREE.new" >/dev/null
+	pgit -C "$TREE.new" checkout -q -B "$TREE_BRANCH" 2>"$LOG" ||
+		die "cannot check out the tree: $(reason "$LOG")"
+	bgit worktree move "$TREE.new" "$TREE"
+elif on FORCE || [ "$TIP_REV" != "$(left_at)" ]; then
 	work=$(tree_work "$TIP_REV")
 	! rebasing || work="is in the middle of a rebase"
 	if [ -n "$work" ]; then
@@ -32,26 +42,8 @@ update()
 	say tree "updating the files that differ"
 	tgit checkout -q -f -B "$TREE_BRANCH" "$TIP_REV" 2>"$LOG" ||
 		die "cannot update $TREE: $(reason "$LOG")"
-}
-
-[ $# = 0 ] || [ "$*" = -q ] || die "usage: tree.sh [-q], with BASE=VERSION or LINUX=DIR"
-[ ! -e "$TREE" ] || need_tree
-composed ""
-sums=$(sums_of "$TIP_REV")
-lock tree
-if [ ! -e "$TREE" ]; then
-	say tree "checking out the kernel tree"
-	# Every file is written: made beside its place, then moved.
-	rm -rf "$TREE.new"
-	at_exit rm -rf "$TREE.new"
-	walk_tree "$TIP_REV" "$TREE.new" >/dev/null
-	pgit -C "$TREE.new" checkout -q -B "$TREE_BRANCH" 2>"$LOG" ||
-		die "cannot check out the tree: $(reason "$LOG")"
-	bgit worktree move "$TREE.new" "$TREE"
-elif on FORCE || [ "$TIP_REV" != "$(left_at)" ]; then
-	update
 fi
-checked_out "$TIP_REV" "$sums"
+checked_out
 work=$(tree_work)
 [ -z "$work" ] || [ "$*" = -q ] || note "note: $TREE $work: used as it is"
 echo "$TREE"
