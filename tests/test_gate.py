@@ -334,9 +334,9 @@ class Toy(unittest.TestCase):
         pass
 """
 CELL_SH = """\
-mkdir -p build/records/cell
-printf '{"checks": [["kunit", "a", "pass", ""], ["selftest", "b", "%s", ""],
-	["proof", "c", "pass", ""], ["kunit", "d", "skip", ""]]}' "$FATE" >build/records/cell/$1.json
+mkdir -p build/cells/$1
+printf '%s\\t%s\\t%s\\t\\n' check name result kunit a pass selftest b "$FATE" \\
+	proof c pass kunit d skip >build/cells/$1/result.tsv
 [ "$FATE" = pass ]
 """
 
@@ -418,7 +418,7 @@ class Test(Gate):
                                       "        self.fail(n)")))
         self.assertEqual(self.ran()[1][-1], "25 passed, 1 failed")
 
-    def test_cell_without_record(self) -> None:
+    def test_cell_without_result(self) -> None:
         self.write("harness/run/cell.sh", "#!/bin/bash\nexit 1\n")
         status, said = self.ran()
         self.assertEqual((status, said[-1]), (1, "24 passed, 1 failed"))

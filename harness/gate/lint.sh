@@ -90,10 +90,13 @@ results_md()
 
 mail_series()
 {
-	local series=(env NOSIGN=1 SERIES=all OUT="$OUT/series" "$HARNESS/post/series.sh")
+	local name
 
-	"${series[@]}" 2>&1 >/dev/null | grep '^error' || true
-	[ -d "$OUT/series" ]
+	read_stack
+	for name in "${STACK[@]}"; do
+		NOSIGN=1 SERIES=$name OUT="$OUT/series" "$HARNESS/post/series.sh" 2>&1 >/dev/null |
+			grep '^error' || [ -d "$OUT/series/$name" ] || echo "$name: no mails"
+	done
 }
 
 # quilt pushes each series as it is on what it needs; it wants an edit in each patch.

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Reads the cells, and checks all of the file, whichever cell is asked for.
 
-usage: cells.py names            their names, in the order of the file
-       cells.py get [NAME...]    each as assignments for the shell, one line a cell;
-                                 without NAME all of them
+usage: cells.py [NAME...]    each as assignments for the shell, one line a cell; without
+                             NAME all of them, in the order of the file
 in:    cells.ini beside this, CELLS_INI=FILE for another; AS=NAME, the section [as NAME]
        to apply on top
 out:   stdout; a cell has every key, empty where the file has none
@@ -143,16 +142,11 @@ def load(file: Path, names: list[str] | None = None, also: str = "") -> dict[str
         raise ValueError(f"{file}: {error}") from error
 
 
-def main(args: list[str]) -> None:
+def main(names: list[str]) -> None:
     file = Path(os.environ.get("CELLS_INI") or Path(__file__).with_name("cells.ini"))
     try:
-        if args == ["names"]:
-            print("\n".join(load(file)))
-        elif args[:1] == ["get"]:
-            for cell in load(file, args[1:], os.environ.get("AS", "")).values():
-                print(*(f"CELL_{key}={shlex.quote(value)}" for key, value in cell.items()))
-        else:
-            sys.exit("error: usage: cells.py names | get [NAME...]")
+        for cell in load(file, names, os.environ.get("AS", "")).values():
+            print(*(f"CELL_{key}={shlex.quote(value)}" for key, value in cell.items()))
     except ValueError as error:
         sys.exit(f"error: {error}")
 

@@ -24,7 +24,7 @@ CELL_append='' CELL_image='' CELL_virtio='' CELL_suites='' CELL_user='' CELL_tim
 CELL_debs='' CELL_packages='' CELL_proof='' CELL_shows=''
 declare -A CELLS_READ=()	# all of them at once: Python is started once
 
-# read_cells VERB...: of cells.py, for which Python may have to be installed.
+# read_cells [NAME...]: of cells.py, for which Python may have to be installed.
 read_cells()
 {
 	command -v python3 >/dev/null || "$HARNESS/gate/deps.sh" || return
@@ -44,7 +44,7 @@ deb_arch()
 
 cell_names()
 {
-	read_cells names
+	AS='' read_cells | sed 's/^CELL_cell=\([^ ]*\) .*/\1/'
 }
 
 load_cell()
@@ -54,14 +54,14 @@ load_cell()
 	# Before anything is built for it.
 	[[ ${ACCEL:-auto} =~ ^(auto|tcg|kvm)$ ]] || die "ACCEL=$ACCEL: it is auto, tcg or kvm"
 	if [ -z "${AS:-}${CELLS_READ[*]}" ]; then
-		lines=$(read_cells get) || exit 1
+		lines=$(read_cells) || exit 1
 		while IFS= read -r line; do
 			eval "$line"
 			CELLS_READ[as/$CELL_cell]=$line
 		done <<<"$lines"
 	fi
 	line=${CELLS_READ[as${AS:-}/$1]:-}
-	[ -n "$line" ] || line=$(read_cells get "$1") || exit 1
+	[ -n "$line" ] || line=$(read_cells "$1") || exit 1
 	eval "$line"
 	cell_folders
 }
@@ -96,7 +96,7 @@ drop_kernel()
 # over one of the default base.
 cell_folders()
 {
-	local name lists=("$CELL_suites" "$CELL_user")
+	local name
 
 	[ -z "${TREE:-}" ] || TREE=$(realpath -m "$TREE")
 	[ -z "${KOUT:-}" ] || KOUT=$(realpath -m "$KOUT")
@@ -105,15 +105,12 @@ cell_folders()
 	CELL_OUT=${KOUT:+$KOUT.cell}
 	CELL_OUT=${CELL_OUT:-$BUILD/cells/$CELL_cell$SUFFIX}
 	on PARTIAL || return 0
-	CELL_suites='' CELL_user=''
-	for name in ${lists[0]}; do
-		! grep -qsr --include='*.c' "\.name = \"$name\"" "$CELL_SRC"/{mm,lib} ||
-			CELL_suites+="${CELL_suites:+ }$name"
-	done
-	for name in ${lists[1]}; do
-		[ ! -f "$CELL_SRC/tools/testing/selftests/mm/$name.c" ] ||
-			CELL_user+="${CELL_user:+ }$name"
-	done
+	CELL_suites=$(for name in $CELL_suites; do
+		! grep -qsr --include='*.c' "\.name = \"$name\"" "$CELL_SRC"/{mm,lib} || echo "$name"
+	done | paste -sd' ')
+	CELL_user=$(for name in $CELL_user; do
+		[ ! -f "$CELL_SRC/tools/testing/selftests/mm/$name.c" ] || echo "$name"
+	done | paste -sd' ')
 }
 
 # ctime: it cannot be set back, and renames and deletions show in the folder's.

@@ -13,19 +13,6 @@
 . "$HARNESS/guest/cells.sh"
 . "$HARNESS/guest/qemu.sh"
 
-# busybox ARCH: fetches it. bookworm has none for riscv64.
-busybox()
-{
-	local dir=$BUILD/busybox
-
-	say shell "fetching busybox-static for $1"
-	scratch "$dir/apt"
-	own_apt "$dir/apt" trixie "$1"
-	own_download "$dir/apt" "busybox-static:$1"
-	dpkg-deb --fsys-tarfile "$dir"/apt/get/busybox-static_*.deb |
-		tar -xO --wildcards '*bin/busybox' | put "$dir/$1"
-}
-
 [ $# = 1 ] || die "usage: shell.sh CELL, or make shell CELL=NAME: the cells are" \
 	"$(cell_names | paste -sd' ')"
 CELL=$1 SIDE=${SIDE:-series} PIPED=''
@@ -52,11 +39,20 @@ fi
 lock "shell-$CELL_cell"
 "$HARNESS/guest/kernel.sh" "$CELL" </dev/null
 "$HARNESS/guest/user.sh" "$CELL" </dev/null
-[ -s "$BUILD/busybox/$arch" ] || busybox "$arch"
+busybox=$BUILD/busybox/$arch
+if [ ! -s "$busybox" ]; then
+	say shell "fetching busybox-static for $arch"
+	# bookworm has none for riscv64.
+	scratch "$BUILD/busybox/apt"
+	own_apt "$BUILD/busybox/apt" trixie "$arch"
+	own_download "$BUILD/busybox/apt" "busybox-static:$arch"
+	dpkg-deb --fsys-tarfile "$BUILD"/busybox/apt/get/busybox-static_*.deb |
+		tar -xO --wildcards '*bin/busybox' | put "$busybox"
+fi
 # What the cell's own initramfs has not; the kernel unpacks both.
 root=$CELL_OUT/shell
 scratch "$root"
-install -D "$BUILD/busybox/$arch" "$root/bin/busybox"
+install -D "$busybox" "$root/bin/busybox"
 # What init runs, where it runs selftests. The terminal here adds the carriage returns.
 echo "/bin/busybox --install -s /bin; cd /mnt; stty -onlcr" >"$root/shell"
 if [ -n "$PIPED" ]; then

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# series.sh [V=N]: a series as mails, cover letter and patches.
+# series.sh: a series as mails, cover letter and patches.
 #
 # in:   SERIES=NAME, composed; patches/SERIES/0000-cover-letter.txt (subject, blank line, body);
 #       git's identity, which becomes From and Signed-off-by; V=2 makes it [PATCH v2 …].
-#       NOSIGN=1, for lint.sh: without sign-off and addresses; SERIES=all is all of them then
+#       NOSIGN=1, for lint.sh: without sign-off and addresses
 # out:  build/post/SERIES/ (OUT=DIR: DIR/SERIES), its name on stdout; what was there before is
 #       in SERIES.old. git am of it was seen to give the tree of patches/
 # exit: 0, or 1 with one line on stderr and the directory as it was
@@ -12,30 +12,30 @@
 . "$(dirname "$0")/../lib/lib.sh"
 
 TREE=$TREE_DIR
-OUT=${OUT:-$BUILD/post${BACKPORTS:+-$BACKPORTS}}
+MAILS=${OUT:-$BUILD/post${BACKPORTS:+-$BACKPORTS}}/${SERIES:-}
 WORK=$BUILD/post.tmp
 
-# describe NAME: a branch for format-patch, with the cover letter as its description. The
+# describe: a branch for format-patch, with the cover letter as its description. The
 # base is an import of a package: its commit id means nothing to others, its name does.
 describe()
 {
-	local cover=patches/$1$FOLDER/0000-cover-letter.txt text
+	local cover=patches/$SERIES$FOLDER/0000-cover-letter.txt text
 
 	COVER=$ROOT/$cover
 	[ -s "$COVER" ] || die "$cover is missing: subject, blank line, body"
 	awk 'NR == 1 && !NF || NR == 2 && NF { exit 1 }' "$COVER" ||
 		die "$cover: must be a subject, a blank line, the body"
-	at_exit bgit branch -q -D "post/$1"
-	bgit branch -q -f "post/$1" "$TIP_REV"
+	at_exit bgit branch -q -D "post/$SERIES"
+	bgit branch -q -f "post/$SERIES" "$TIP_REV"
 	text=$(<"$COVER")$'\n\n'"Based on: $(bgit log -1 --format=%s "$BASE_REV")"
-	bgit config "branch.post/$1.description" "$text"
+	bgit config "branch.post/$SERIES.description" "$text"
 }
 
-# format NAME DIR ARG...
+# format DIR ARG...
 format()
 {
-	local args=(-o "$2" --cover-letter --cover-from-description=subject --base="$BASE_REV"
-		--numbered --thread=shallow --no-renames --abbrev=12 --diff-algorithm=myers "${@:3}")
+	local args=(-o "$1" --cover-letter --cover-from-description=subject --base="$BASE_REV"
+		--numbered --thread=shallow --no-renames --abbrev=12 --diff-algorithm=myers "${@:2}")
 
 	[ "${V:-1}" = 1 ] || args+=(-v "$V")
 	[ -z "$BACKPORTS" ] || args+=(--subject-prefix="PATCH $BACKPORTS.y")
@@ -44,57 +44,49 @@ format()
 	bgit log --format=%B "$START_REV..$TIP_REV" | LC_ALL=C grep -q '[^ -~	]' ||
 		! LC_ALL=C grep -q '[^ -~	]' "$COVER" ||
 		args+=(--add-header='Content-Type: text/plain; charset=UTF-8')
-	bgit format-patch -q "${args[@]}" "$START_REV..post/$1"
+	bgit format-patch -q "${args[@]}" "$START_REV..post/$SERIES"
 }
 
-# addresses NAME: sets ADDRESSES; Cc: are those whom the kernel's own script names.
+# addresses: sets ADDRESSES; Cc: are those whom the kernel's own script names.
 addresses()
 {
 	local all files
 
 	ADDRESSES=()
 	! on NOSIGN || return 0
-	format "$1" "$WORK/bare"
+	format "$WORK/bare"
 	mapfile -t files < <(find "$WORK/bare" -name '*.patch' ! -name '*0000-*')
 	all=$(cd "$TREE" && ./scripts/get_maintainer.pl --no-git --no-git-fallback \
 		--no-rolestats --no-roles "${files[@]}" 2>"$WORK/log" | grep -vF "<$IDENT_EMAIL>") ||
 		die "get_maintainer.pl names nobody: $(reason "$WORK/log")"
-	mapfile -t ADDRESSES < <(tr , '\n' <<<"${LIST[$1]}" | sed 's/^/--to=/'
-		grep -vxF "${LIST[$1]//,/$'\n'}" <<<"$all" | sed 's/^/--cc=/')
+	mapfile -t ADDRESSES < <(tr , '\n' <<<"${LIST[$SERIES]}" | sed 's/^/--to=/'
+		grep -vxF "${LIST[$SERIES]//,/$'\n'}" <<<"$all" | sed 's/^/--cc=/')
 }
 
-# verify DIR: git am on what the series needs gives its tree; in a work tree without files.
+# verify: git am on what the series needs gives its tree; in a work tree without files.
 verify()
 {
 	local am=$WORK/am patches
 
-	if [ ! -e "$am" ]; then
-		bgit worktree add -q --detach --no-checkout "$am" "$BASE_REV"
-		at_exit bgit worktree remove --force "$am"
-		pgit -C "$am" sparse-checkout set --no-cone /none >/dev/null
-	fi
-	rm -rf "${am:?}"/*	# what git am has written, git does not remove
+	bgit worktree add -q --detach --no-checkout "$am" "$START_REV"
+	at_exit bgit worktree remove --force "$am"
+	pgit -C "$am" sparse-checkout set --no-cone /none >/dev/null
 	pgit -C "$am" checkout -q -f --detach "$START_REV"
-	mapfile -t patches < <(find "$1" -name '*.patch' ! -name '*0000-*' | sort)
+	mapfile -t patches < <(find "$WORK/mails" -name '*.patch' ! -name '*0000-*' | sort)
 	pgit -C "$am" am -q --whitespace=nowarn --empty=keep "${patches[@]}" >"$WORK/log" 2>&1 ||
 		die "git am refuses the series: $(head -n 1 "$WORK/log")"
 	[ "$(pgit -C "$am" rev-parse 'HEAD^{tree}')" = "$(bgit rev-parse "$TIP_REV^{tree}")" ] ||
 		die "git am of the series gives another tree than patches/"
 }
 
-for arg; do
-	[[ $arg == V=* ]] || die "usage: SERIES=NAME series.sh [V=N]"
-	V=${arg#V=}
-done
+no_arguments "$@"
 [[ ${V:-1} =~ ^[1-9][0-9]*$ ]] || die "V=$V: give the number of the version, such as V=2"
 read_stack
 [ -n "${SERIES:-}" ] || die "say which: SERIES=NAME, one of ${STACK[*]}"
-NAMES=("$SERIES")
+with_needs "$SERIES" >/dev/null
 if on NOSIGN; then
 	IDENT_NAME=nobody IDENT_EMAIL=nobody@localhost.invalid
-	[ "$SERIES" != all ] || NAMES=("${STACK[@]}")
 else
-	with_needs "$SERIES" >/dev/null
 	identity "$ROOT" ||
 		die "no identity to sign off with: git config user.name and user.email first"
 	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
@@ -106,23 +98,18 @@ fi
 export GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL
 lock series
 scratch "$WORK"
-for name in "${NAMES[@]}"; do
-	composed "$name"
-	say series "$name: formatting $(bgit rev-list --count "$START_REV..$TIP_REV") patches"
-	describe "$name"
-	addresses "$name"
-	format "$name" "$WORK/mails/$name" "${ADDRESSES[@]}"
-	say series "$name: applying it again with git am"
-	verify "$WORK/mails/$name"
-done
-mkdir -p "$OUT"
-for name in "${NAMES[@]}"; do
-	rm -rf "${OUT:?}/$name.old"
-	[ ! -e "$OUT/$name" ] || mv "$OUT/$name" "$OUT/$name.old"
-	mv "$WORK/mails/$name" "$OUT/"
-done
+composed "$SERIES"
+say series "$SERIES: formatting $(bgit rev-list --count "$START_REV..$TIP_REV") patches"
+describe
+addresses
+format "$WORK/mails" "${ADDRESSES[@]}"
+say series "$SERIES: applying it again with git am"
+verify
+mkdir -p "$(dirname "$MAILS")"
+rm -rf "$MAILS.old"
+[ ! -e "$MAILS" ] || mv "$MAILS" "$MAILS.old"
+mv "$WORK/mails" "$MAILS"
 on NOSIGN || [ -z "$BACKPORTS" ] ||
-	note "fill in the commits: grep -n XXXXXXXXXXXX $OUT/$SERIES/*"
-on NOSIGN || note "to mail it: git send-email $OUT/$SERIES"
-[ "$SERIES" != all ] || SERIES=
-echo "$OUT${SERIES:+/$SERIES}"
+	note "fill in the commits: grep -n XXXXXXXXXXXX $MAILS/*"
+on NOSIGN || note "to mail it: git send-email $MAILS"
+echo "$MAILS"
