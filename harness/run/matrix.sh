@@ -14,8 +14,9 @@
 . "$HARNESS/run/hosts.sh"
 
 # Not the user's own profiles. A build takes all CPUs: one job at a time on each machine.
-# QEMU and make get time to go before they are killed.
-ENGINE=(parallel --will-cite -j1 --termseq "TERM,5000,KILL,25")
+# QEMU and make get time to go before they are killed. TERM twice, as on a host the first
+# wait ends with the first process.
+ENGINE=(parallel --will-cite -j1 --termseq "TERM,200,TERM,5000,KILL,25")
 export PARALLEL_HOME=$BUILD/.parallel
 unset PARALLEL
 RUN=$(date +%s)-$$ KEEP=${KEEP:-1}
