@@ -89,8 +89,7 @@ if on NOSIGN; then
 else
 	identity "$ROOT" ||
 		die "no identity to sign off with: git config user.name and user.email first"
-	[ -d "$TREE" ] || "$HARNESS/source/tree.sh" >/dev/null
-	need_tree
+	"$HARNESS/source/tree.sh" -q >/dev/null
 	composed ""
 	[ "$(tgit rev-parse HEAD)$(tgit status --porcelain -uno)" = "$TIP_REV" ] ||
 		die "$TREE has work that patches/ does not have: make refresh first"
