@@ -119,10 +119,16 @@ static MAYBE_UNUSED void touch(const char *addr)
 		*(volatile const char *)(addr + i);
 }
 
+/* For code that starts over whenever the page table has gone: it would do so for ever. */
+static MAYBE_UNUSED void drop_once(void)
+{
+	madvise(race.addr, pmd_size, MADV_DONTNEED);
+}
+
 /* The most common of what another thread does */
 static MAYBE_UNUSED void drop(void)
 {
 	do {
-		madvise(race.addr, pmd_size, MADV_DONTNEED);
+		drop_once();
 	} while (!atomic_load(&race.stop));
 }

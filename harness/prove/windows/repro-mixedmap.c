@@ -17,7 +17,7 @@ FIXTURE_SETUP(mixedmap)
 	if (fd < 0)
 		SKIP(return, "no such mapping: this kernel was not widened");
 	race = (struct race){
-		.window = "pte_alloc", .us = 1000, .other = drop,
+		.window = "pte_alloc", .us = 1000, .other = drop_once,
 		.addr = map_pmd(reserve(1), fd),
 	};
 }

@@ -19,23 +19,24 @@ FIXTURE(uffd_copy)
 FIXTURE_VARIANT(uffd_copy)
 {
 	const char *window;
+	void (*other)(void);
 	int pages;
 };
 
 FIXTURE_VARIANT_ADD(uffd_copy, eexist)
 {
-	.window = "pte_alloc", .pages = 1,
+	.window = "pte_alloc", .other = drop_once, .pages = 1,
 };
 
 FIXTURE_VARIANT_ADD(uffd_copy, lost)
 {
-	.window = "map_lock", .pages = 8,
+	.window = "map_lock", .other = drop, .pages = 8,
 };
 
 FIXTURE_SETUP(uffd_copy)
 {
 	race = (struct race){
-		.window = variant->window, .us = 1000, .other = drop,
+		.window = variant->window, .us = 1000, .other = variant->other,
 		.uffd = uffd_open(0), .addr = map_pmd(reserve(1), -1),
 	};
 	self->src = mmap(NULL, variant->pages * page_size, PROT_READ,

@@ -13,7 +13,7 @@ FIXTURE(uffd_wp)
 FIXTURE_SETUP(uffd_wp)
 {
 	race = (struct race){
-		.window = "change_pmd", .us = 2000, .other = drop,
+		.window = "change_pmd", .us = 2000, .other = drop_once,
 		.uffd = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 				  UFFD_FEATURE_WP_HUGETLBFS_SHMEM),
 		.addr = reserve(1),
