@@ -15,9 +15,9 @@
  * divides; setting up and cleaning up are not measured. An operation that this
  * kernel does not have is skipped, with the reason.
  *
- * retract_N_M is a collapse with N page tables to be retracted in M processes, kept_N_M one
- * with N that stay, as each has a private page: what a table costs is the difference to a
- * collapse without, see bench.py.
+ * retract_N_M is a collapse with N page tables to be retracted in M processes: what a
+ * table costs is the difference between them, see bench.py. kept_N_M is a collapse with N
+ * tables that stay: it should cost no more than on the base.
  */
 #define _GNU_SOURCE
 #include <errno.h>
