@@ -73,14 +73,14 @@ model:	## check the model of retraction with spin, and its broken variants (6 mi
 	@harness/prove/model.sh
 KNOBS_model := MODELS AGAIN
 race:	## random operations on page tables, alone and at the same time (2 min)
+KNOBS_race := CELLS DURATION
 kselftest:	## the page table selftests, installed, by run_kselftest.sh (5 min)
+KNOBS_kselftest := CELLS DURATION
 soak:	## stress-ng, trinity and pgtable_fuzz, in turn, on a debug cell (20 min)
+KNOBS_soak := CELLS DURATION
 race kselftest soak:
 	@bad=0; for cell in $${CELLS:-x86_64$(if $(filter soak,$@),-debug)}; do \
 		AS=$@ harness/run/cell.sh $$cell || bad=1; done; exit $$bad
-KNOBS_race := CELLS DURATION
-KNOBS_kselftest := CELLS DURATION
-KNOBS_soak := CELLS DURATION
 windows:	## stretch the windows in which a table goes away: base loses, series holds (20 min)
 	@harness/prove/windows.sh
 KNOBS_windows := TESTS DURATION AGAIN

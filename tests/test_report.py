@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -356,6 +357,14 @@ class Report(Base):
                          {path.stem for path in (ROOT / "harness/prove/repro").glob("*.c")})
         self.assertLessEqual(named["windows"], tests)
         self.assertLessEqual(named["series"], {path.name for path in (ROOT / "patches").iterdir()})
+
+    def test_fixed_by(self) -> None:
+        """What a program says that it is fixed by is the subject of a patch."""
+        subjects = {re.sub(r"\n ", " ", path.read_text().split(": ", 1)[1].split("\n\n")[0])
+                    for path in (ROOT / "patches").glob("*/0*-*.patch")}
+        for path in (ROOT / "harness/prove/repro").glob("*.c"):
+            for fix in re.findall(r"(?m)^ \* Fixed-by: (?!none|the series)(.*)", path.read_text()):
+                self.assertIn(fix, subjects, path.name)
 
     def test_each_patch(self) -> None:
         tree = self.compose("of one series", "one")

@@ -2,8 +2,7 @@
 /*
  * Bug: a guard region that is installed during MADV_COLLAPSE of a PTE-mapped
  *	huge page may not exist afterwards.
- * Fixed-by: khugepaged-fixes: "mm/khugepaged: do not lose markers with a
- *	PTE-mapped THP's page table"
+ * Fixed-by: mm/khugepaged: do not lose markers with a PTE-mapped THP's page table
  * Fails: within seconds
  */
 #include "repro.h"

@@ -2,8 +2,7 @@
 /*
  * Bug: PAGEMAP_SCAN reports a page as written that was never written, if
  *	MADV_DONTNEED takes its page table while it protects the page.
- * Fixed-by: userfaultfd-fixes: "mm/mprotect: do not lose uffd-wp when the page
- *	table is reclaimed"
+ * Fixed-by: mm/mprotect: do not lose uffd-wp when the pmd is zapped
  * Fails: within seconds, with CONFIG_PT_RECLAIM and CONFIG_PREEMPTION
  */
 #include <linux/fs.h>

@@ -2,8 +2,7 @@
 /*
  * Bug: a page that UFFDIO_POISON has poisoned is accessible after a collapse
  *	of the file through another mapping.
- * Fixed-by: khugepaged-fixes: "mm/khugepaged: do not lose poison with a
- *	retracted page table"
+ * Fixed-by: mm/khugepaged: do not lose poison with a retracted page table
  * Fails: in the first round: it is no race
  */
 #include "repro.h"

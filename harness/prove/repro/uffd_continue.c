@@ -2,8 +2,7 @@
 /*
  * Bug: UFFDIO_CONTINUE returns -EEXIST although the page is not mapped, if
  *	MADV_DONTNEED takes the page table meanwhile.
- * Fixed-by: userfaultfd-fixes: "mm/userfaultfd: do not return -EEXIST when a
- *	page table is reclaimed"
+ * Fixed-by: mm/userfaultfd: do not return -EEXIST when a page table is reclaimed
  * Fails: within seconds, with CONFIG_PT_RECLAIM and CONFIG_PREEMPTION
  */
 #include "repro.h"

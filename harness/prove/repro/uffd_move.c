@@ -2,8 +2,7 @@
 /*
  * Bug: UFFDIO_MOVE returns -EINVAL although its arguments are valid, if
  *	MADV_DONTNEED takes the destination's page table meanwhile.
- * Fixed-by: userfaultfd-fixes: "mm/userfaultfd: try again when UFFDIO_MOVE loses
- *	a page table"
+ * Fixed-by: mm/userfaultfd: try again when UFFDIO_MOVE loses a page table
  * Fails: within seconds, with CONFIG_PT_RECLAIM and two CPUs
  */
 #include "repro.h"

@@ -2,8 +2,7 @@
 /*
  * Bug: UFFDIO_WRITEPROTECT of shmem returns 0, but the page is not
  *	write-protected, if MADV_DONTNEED takes its page table meanwhile.
- * Fixed-by: userfaultfd-fixes: "mm/mprotect: do not lose uffd-wp when the page
- *	table is reclaimed"
+ * Fixed-by: mm/mprotect: do not lose uffd-wp when the pmd is zapped
  * Fails: within seconds, with CONFIG_PT_RECLAIM and CONFIG_PREEMPTION
  */
 #include "repro.h"
