@@ -195,6 +195,12 @@ class Anything(unittest.TestCase):
             "[    0.57]     not ok 16 gone\n"),
             "test gone: # gone: EXPECTATION FAILED at mm/t.c:61 Expected a == b, but a == 1 (0x1)")
 
+    def test_kunit_with_a_parameter(self) -> None:
+        self.assertEqual(said("any", (
+            "[    0.5]     # keeps: EXPECTATION FAILED at mm/t.c:61\n[    0.5]     Expected a, but\n"
+            "[    0.6]         not ok 3 other mm: poison\n[    0.6]     not ok 7 keeps\n")),
+                         "test other mm: poison: # keeps: EXPECTATION FAILED at mm/t.c:61 Expected a, but")
+
     def test_selftest(self) -> None:
         self.assertEqual(said("any", port="# x.c:7:page:Expected 1 (1) == 2 (2)\n"
                                           "not ok 1 fix.shared.page\n"),

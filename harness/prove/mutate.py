@@ -197,8 +197,10 @@ def complaint(test: str, console: str, port: str) -> str:
 def anything(console: str, plain: str, port: str) -> str:
     """A test's word counts more than the kernel's, which may come before it."""
     for text in (plain, port):
-        if bad := re.search(r"^ *not ok \d+ (\S+)", text, re.M):
-            case = re.escape(bad[1].rpartition(".")[2])
+        if bad := re.search(r"^ *not ok \d+ ([^#\n]*[^#\s])", text, re.M):
+            # KUnit says of a case with parameters only the parameter there.
+            at = re.findall(r"^ *# (\w+): (?:EXPECTATION|ASSERTION) FAILED", text[:bad.start()], re.M)
+            case = re.escape(at[-1] if at else bad[1].rpartition(".")[2])
             why = re.search(rf"{expectation(case)}|:{case}:Expected .*"
                             rf"|# {case}: (?!.*(?:pass|rounds)).*", text, re.M)
             return f"test {bad[1]}: {why[0] if why else '-'}"
