@@ -68,7 +68,7 @@ regress:	## the kernel's own mm tests on base and series, side by side (1 hour)
 KNOBS_regress := CELLS TESTS RETRIES AGAIN
 mutants:	## break the series on purpose, written and generated, see the tests catch it (hours)
 	@harness/prove/mutants.sh
-KNOBS_mutants := MUTANTS SAMPLE SEED CELLS AGAIN
+KNOBS_mutants := MUTANTS SAMPLE SEED CELLS DURATION AGAIN
 model:	## check the model of retraction with spin, and its broken variants (6 min)
 	@harness/prove/model.sh
 KNOBS_model := MODELS AGAIN

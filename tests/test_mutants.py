@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import unittest
 
-from common import Harness, patch
+from common import Harness, patch, script
 from guests import Guests
 
 
@@ -181,6 +181,25 @@ class Flow(Guests):
         self.add("caught", "fail_case, other")
         self.ok("mutants.sh", MUTANTS="caught")
         self.assertEqual(len(self.kernels()), 1)
+
+    FUZZ = r"""
+mkdir "$BUILD/root/bin"
+printf '#!/bin/bash\necho "TAP version 13\n1..1"
+case $KERNEL in *fail*) echo "not ok 1 seq"; exit 1 ;; esac\necho "ok 1 seq"' >"$BUILD/root/bin/pgtable_fuzz"
+chmod +x "$BUILD/root/bin/pgtable_fuzz"
+guest_root"""
+
+    def test_by_the_fuzzer(self) -> None:
+        user = script(self.root, "user.sh")
+        user.write_text(user.read_text().replace("guest_root", self.FUZZ.strip()))
+        run = self.run_script("mutants.sh", CELLS="x86_64+fuzz", DURATION="1")
+        self.assertEqual(run.returncode, 1, run.stdout)
+        self.assertRegex(run.stdout, r"caught +x86_64 +pgtable_fuzz +killed\n"
+                                     r" +after \d+ s: test seq: -")
+        self.assertRegex(run.stdout, r"missed .*SURVIVED \(did not find it, see")
+        self.assertEqual({name: r["result"] for name, r in self.records("fuzzed").items()},
+                         {"caught,x86_64": "pass", "missed,x86_64": "fail"})
+        self.assertFalse(self.records("mutant"))
 
     def test_does_not_apply(self) -> None:
         self.add("caught", "fail_case")

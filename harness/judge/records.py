@@ -34,8 +34,8 @@ KEPT = ("tree", "key", "base", "compiler", "qemu", "accel")
 
 @dataclass
 class Record:
-    # cell, mutant, mutation (a function's generated ones), window, model, race, soak,
-    # kselftest, regress, bench, bisect, answer, kunit, try
+    # cell, mutant, fuzzed (a mutant, by pgtable_fuzz), mutation (a function's generated ones),
+    # window, model, race, soak, kselftest, regress, bench, bisect, answer, kunit, try
     experiment: str
     name: str  # which one of these
     cell: str = ""  # where it ran

@@ -417,6 +417,8 @@ SECTIONS: list[tuple[str, Callable[[Page], list[Block]], str]] = [
     ("Mutants", listed("mutant", "killed", "survived"), "make mutants"),
     ("Generated mutants", listed("mutation", "without a survivor", "with survivors"),
      "make mutants"),
+    ("Mutants that pgtable_fuzz was given", listed("fuzzed", "found", "not found"),
+     'make mutants CELLS="x86_64+fuzz x86_64-nosplit+fuzz"'),
     ("The model", listed("model", "as it must be", "wrong"), "make model"),
     ("The kernel's own tests, base and series", own_tests, "make regress"),
     ("Races", listed("race", "passed", "failed"), "make race"),

@@ -5,7 +5,8 @@
 # in:   mutants/*.patch, the written ones: each names the test that has to fail, SUITE.CASE of
 #       KUnit, PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST; mutants/functions.tsv, what
 #       mutate.py breaks at every place; MUTANTS, names, functions, or patterns of both; SAMPLE,
-#       SEED, CELLS, of the generated ones; AGAIN
+#       SEED, CELLS, of the generated ones; CELLS="CELL+fuzz …": the written ones of CELL as
+#       well, but in [as mutation+fuzz], DURATION: does pgtable_fuzz find them?; AGAIN
 # out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said; of
 #       the generated ones, build/mutants/made/: the diffs, and FUNCTION.tsv (name, cell, inputs,
 #       code, state, what was said); a line for each survivor, and the score
@@ -25,7 +26,7 @@ MUTANTS_DIR=$HARNESS/prove/mutants
 MUTATE=$HARNESS/prove/mutate.py
 WINDOWS=$HARNESS/prove/windows
 MADE=$SIDES/made
-GRACE=5	# seconds that a guest may take after its test has failed, or the kernel complained
+GRACE=5	# seconds that a test has to fail after the kernel has complained
 declare -A LIMITS=()	# seconds that a guest may take, by cell
 
 # header FILE FIELD: what the head of a mutant says.
@@ -58,10 +59,16 @@ in_order()
 	done | sort -s -k1,3 | cut -d' ' -f4
 }
 
-# section TEST: that of cells.ini for a cell that a mutant is booted in.
+# section TEST: that of cells.ini for a cell that a mutant is booted in; any: with pgtable_fuzz.
 section()
 {
-	if is_selftest "$1"; then echo mutant; else echo mutant-kunit; fi
+	if [ "$1" = any ]; then
+		echo mutation+fuzz
+	elif is_selftest "$1"; then
+		echo mutant
+	else
+		echo mutant-kunit
+	fi
 }
 
 # boot NAME CELL TEST: boots the kernel as it is built; TEST may be any. Sets SAID, and STATE:
@@ -77,8 +84,9 @@ boot()
 	at_exit kill "$pid"
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 1
-		[ -n "$("$MUTATE" said "$CELL_OUT" "$3")" ] || continue
-		((left--)) || kill "$pid" 2>/dev/null || true
+		SAID=$("$MUTATE" said "$CELL_OUT" "$3")
+		[ -n "$SAID" ] || continue
+		[[ $SAID = kernel\ * ]] && ((left--)) || kill "$pid" 2>/dev/null || true
 	done
 	wait "$pid" || true
 	AT_EXIT=("${AT_EXIT[@]:1}")
@@ -106,16 +114,19 @@ in_windows()
 mutant()
 {
 	local name=$1 file=$MUTANTS_DIR/$1.patch cell test result inputs=("$MUTANTS_DIR/$1.patch")
+	local experiment=mutant by begin
 
 	cell=$(header "$file" Cell)
 	test=$(header "$file" Killed-by)
+	by=$test
+	[[ " ${CELLS:-} " != *" $cell+fuzz "* ]] || experiment=fuzzed by=pgtable_fuzz test=any
 	[[ $test != windows.* ]] || inputs+=("$WINDOWS"/* "$WINDOWS/../repro/repro.h")
 	AS=$(section "$test")
 	side mutant "$cell"
 	begin_record "${inputs[@]}"
 	SAID='' STATE=''
-	if still_good mutant "$name"; then
-		SAID=$(recorded mutant "$name")
+	if still_good "$experiment" "$name"; then
+		SAID=$(recorded "$experiment" "$name")
 	else
 		rm -rf "${SIDES:?}/$name"
 		mkdir -p "$SIDES/$name"
@@ -127,10 +138,15 @@ mutant()
 				"${file#"$ROOT/"} does not apply to the stack: make it again"
 			"$HARNESS/guest/kernel.sh" "$cell"
 			"$HARNESS/guest/user.sh" "$cell"
+			begin=$SECONDS
 			boot "$name" "$cell" "$test"
+			if [ $experiment = fuzzed ]; then
+				! grep -qx exit "$CELL_OUT/ended" || STATE="did not find it"
+				SAID=${SAID:+after $((SECONDS - begin)) s: $SAID}
+			fi
 		fi
-		record mutant "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \
-			"${SAID:-$test: ${STATE:-did not run}}"
+		record "$experiment" "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \
+			"${SAID:-$by: ${STATE:-did not run}}"
 	fi
 	if [ -n "$SAID" ]; then
 		KILLED=$((KILLED + 1))
@@ -138,7 +154,7 @@ mutant()
 	else
 		result="SURVIVED (${STATE:-did not run}, see ${SIDES#"$ROOT/"}/$name/)"
 	fi
-	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$test" "$result"
+	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$by" "$result"
 }
 
 # known NAME CELL: the state that came out of these inputs, if they were tried.
