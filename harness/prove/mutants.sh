@@ -166,7 +166,7 @@ known()
 # code OBJECT...: one word for what they do. Symbols are numbered where there is no name.
 code()
 {
-	(cd "$CELL_KOUT" && objdump -dr --no-show-raw-insn "$@") | sha256sum | cut -c-16
+	(cd "$CELL_KOUT" && "${CELL_cross}objdump" -dr --no-show-raw-insn "$@") | sha256sum | cut -c-16
 }
 
 # compile OBJECT...: as the kernel's make does it, without asking it what else is to be done.
