@@ -169,13 +169,15 @@ code()
 	(cd "$CELL_KOUT" && "${CELL_cross}objdump" -dr --no-show-raw-insn "$@") | sha256sum | cut -c-16
 }
 
-# compile OBJECT...: as the kernel's make does it, without asking it what else is to be done.
+# compile OBJECT...: as the kernel's make does it, without asking it what else is to be done,
+# and with the environment of kernel.sh: the same code is to give the same object.
 compile()
 {
+	local -x CCACHE_SLOPPINESS=time_macros CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1
 	local object
 
 	for object; do
-		(cd "$CELL_KOUT" && sh -c "$(sed -n '1s/^savedcmd_[^ ]* := //p' \
+		(cd "$CELL_KOUT" && sh -ec "$(sed -n '1s/^savedcmd_[^ ]* := //p' \
 			"${object%/*}/.${object##*/}.cmd" | sed 's/\$\$/$/g; s/\\#/#/g')" \
 			) >>"$MADE/compile.log" 2>&1 </dev/null || return
 	done
