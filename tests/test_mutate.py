@@ -206,6 +206,11 @@ class Anything(unittest.TestCase):
                                           "not ok 1 fix.shared.page\n"),
                          "test fix.shared.page: :page:Expected 1 (1) == 2 (2)")
 
+    def test_fuzzer(self) -> None:
+        self.assertEqual(said("any", port="# after 0.5 s, seed 7: page 0: no guard region\n"
+                                          "#Cint main(void)\nnot ok 1 sequential\n"),
+                         "test sequential: after 0.5 s, seed 7: page 0: no guard region")
+
     def test_program_that_died(self) -> None:
         self.assertEqual(said("any", port="guest: exit cow 139\n").split(":")[0], "test cow")
 

@@ -201,7 +201,7 @@ def anything(console: str, plain: str, port: str) -> str:
             # KUnit says of a case with parameters only the parameter there.
             at = re.findall(r"^ *# (\w+): (?:EXPECTATION|ASSERTION) FAILED", text[:bad.start()], re.M)
             case = re.escape(at[-1] if at else bad[1].rpartition(".")[2])
-            why = re.search(rf"{expectation(case)}|:{case}:Expected .*"
+            why = re.search(rf"{expectation(case)}|:{case}:Expected .*|after [\d.]+ s, .*"
                             rf"|# {case}: (?!.*(?:pass|rounds)).*", text, re.M)
             return f"test {bad[1]}: {why[0] if why else '-'}"
     if bad := re.search(r"^guest: (?:exit (\S+) (?!0$|4$)|timeout (\S+))", port, re.M):
