@@ -183,10 +183,12 @@ class Flow(Guests):
         self.assertEqual(len(self.kernels()), 1)
 
     FUZZ = r"""
-mkdir "$BUILD/root/bin"
+cd "$BUILD"/root
+mkdir bin
 printf '#!/bin/bash\necho "TAP version 13\n1..1"
-case $KERNEL in *fail*) echo "not ok 1 seq"; exit 1 ;; esac\necho "ok 1 seq"' >"$BUILD/root/bin/pgtable_fuzz"
-chmod +x "$BUILD/root/bin/pgtable_fuzz"
+case $KERNEL in *fail*) echo "not ok 1 seq"; exit 1 ;; esac\necho "ok 1 seq"' >bin/pgtable_fuzz
+chmod +x bin/pgtable_fuzz
+cd "$BUILD"
 guest_root"""
 
     def test_by_the_fuzzer(self) -> None:

@@ -221,7 +221,7 @@ def listed(experiment: str, good: str, bad: str) -> Callable[[Page], list[Block]
         records = sorted(page.of(experiment), key=lambda r: r.result != "fail")
         failed = sum(r.result == "fail" for r in records)
         shown = records[:failed] if not page.build and len(records) > 15 else records
-        keys = list(dict.fromkeys(key for r in shown for row in r.figures for key in row))
+        keys = sorted({key for r in shown for row in r.figures for key in row})
         rows: list[Row] = [[
             r.name, r.version(), "" if r.cell == r.name else r.cell, r.side, result(page, r),
             r.detail, "/".join(r.counts()) if r.checks or r.passed else "",
