@@ -105,6 +105,92 @@ class Generator(unittest.TestCase):
         self.assertIn("nope", run.stderr)
 
 
+RUN = """\
+#ifdef NEVER
+static inline int pick(int a, int *b)
+{
+	return a < 1;
+}
+#else
+static inline int pick(int a,
+				int *b)
+{
+	if (a < 1)
+		return 5;
+	return a + *b;
+}
+#endif
+int main(int argc, char **argv)
+{
+	int b = 2;
+
+	mutant_nr = argc - 1;
+	return pick(1, &b);
+}
+"""
+
+
+@unittest.skipUnless(shutil.which("spatch"), "coccinelle is not installed")
+class Joined(unittest.TestCase):
+    """Each mutant is what its patch makes of the function, and all are in one program."""
+
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = Path(scratch.name)
+        (self.folder / "linux").mkdir()
+        (self.folder / "linux/moduleparam.h").write_text("#define core_param(...)\n")
+        self.file = self.folder / "run.c"
+        self.restore()
+        subprocess.run([MUTATE, "make", self.folder, "run.c", self.folder / "out", "pick"],
+                       check=True, timeout=60)
+        self.names = sorted(patch.stem for patch in (self.folder / "out").iterdir())
+
+    def restore(self) -> None:
+        self.file.write_text(RUN)
+
+    def join(self, *names: str) -> None:
+        subprocess.run([MUTATE, "join", self.folder, "run.c", self.folder / "out", "pick", *names],
+                       check=True, timeout=60)
+
+    def build(self) -> None:
+        subprocess.run(["gcc", "-O2", "-w", "-I", self.folder, "-o", self.folder / "run", self.file],
+                       check=True, timeout=60)
+
+    def status(self, number: int = 0) -> int:
+        return subprocess.run([self.folder / "run"] + ["x"] * number, check=False, timeout=60).returncode
+
+    def test_same_as_alone(self) -> None:
+        names = [name for name in self.names if "-drop-" not in name]
+        self.join(*names)
+        self.build()
+        joined = [self.status(n) for n in range(len(names) + 1)]
+        self.assertEqual(joined[0], 3)
+        self.assertEqual(set(joined), {3, 5})
+        for n, name in enumerate(names, 1):
+            self.restore()
+            subprocess.run(["patch", "-s", "-p1", self.file, self.folder / f"out/{name}.patch"], check=True)
+            self.file.write_text("static int mutant_nr;\n" + self.file.read_text())
+            self.build()
+            self.assertEqual(joined[n], self.status(), name)
+
+    def test_codes(self) -> None:
+        listing = ("Disassembly of section .text:\n"
+                   "0000000000000010 <f__m0>:\n  10:\tje     14 <f__m0+0x4>\n  12:\tcall   99 <g>\n"
+                   "\t\t\t13: R_X86_64_PLT32\tg-0x4\n  17:\tnop\n"
+                   "0000000000000020 <f__m1>:\n  20:\tje     24 <f__m1+0x4>\n  22:\tcall   27 <g>\n"
+                   "\t\t\t23: R_X86_64_PLT32\tg-0x4\n"
+                   "0000000000000030 <f__m2>:\n  30:\tje     35 <f__m2+0x5>\n  32:\tcall   37 <g>\n"
+                   "\t\t\t33: R_X86_64_PLT32\tg-0x4\n"
+                   "0000000000000040 <other>:\n  40:\tret\n")
+        run = subprocess.run([MUTATE, "codes", "f"], input=listing, capture_output=True, text=True,
+                             check=True, timeout=60)
+        code = dict(line.split() for line in run.stdout.splitlines())
+        self.assertEqual(code["0"], code["1"])
+        self.assertNotEqual(code["0"], code["2"])
+        self.assertEqual(set(code), set("012"))
+
+
 def said(test: str, console: str = "", port: str = "") -> str:
     """Of these logs."""
     with tempfile.TemporaryDirectory() as scratch:

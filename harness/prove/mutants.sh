@@ -160,10 +160,10 @@ known()
 	grep "^$1"$'\t'"$2"$'\t'"$KEY"$'\t' "$TABLE" | tail -n1 | cut -f5
 }
 
-# code OBJECT...: one word for what they do. Symbols are numbered where there is no name.
-code()
+# disassembly OBJECT...: what they do. Symbols are numbered where there is no name.
+disassembly()
 {
-	(cd "$CELL_KOUT" && "${CELL_cross}objdump" -dr --no-show-raw-insn "$@") | sha256sum | cut -c-16
+	(cd "$CELL_KOUT" && "${CELL_cross}objdump" -dr --no-show-raw-insn "$@")
 }
 
 # compile OBJECT...: as the kernel's make does it, without asking it what else is to be done,
@@ -201,7 +201,7 @@ prepare()
 	(cd "$CELL_KOUT" 2>/dev/null && rm -f "${@:2}") || true
 	"$HARNESS/guest/kernel.sh" "$CELL_cell"
 	"$HARNESS/guest/user.sh" "$CELL_cell"
-	CODE=$(code "${@:2}")
+	CODE=$(disassembly "${@:2}" | sha256sum | cut -c-16)
 	(cd "$CELL_KOUT" && rm -rf .unbroken && mkdir .unbroken && cp -p --parents "${@:2}" .unbroken)
 	if [ -z "${LIMITS[$1]:-}" ]; then
 		begin=$SECONDS
@@ -213,6 +213,77 @@ prepare()
 	LIMIT=${LIMITS[$1]}
 }
 
+# outcome NAME: boots it; sets state and said.
+outcome()
+{
+	LIMIT=$LIMIT boot "$1" "$CELL_cell" any
+	state=${SAID%% *} said=${SAID#* }
+	if [ -z "$state" ]; then
+		state=timeout
+		! grep -qx exit "$CELL_OUT/ended" || state=survived
+	fi
+}
+
+# came_out NAME CELL CODE STATE SAID
+came_out()
+{
+	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$KEY" "${@:3}" >>"$TABLE"
+}
+
+# join_mutants FUNCTION CELL FILE NAME...: a kernel that has all of them, each a copy of the
+# function, which is booted once for each: several times as fast as a kernel for each.
+join_mutants()
+{
+	local file=$3 object=${3%.c}.o n bad time names=("${@:4}")
+
+	[ ${#names[@]} -gt 1 ] || return 0
+	time=$(stat -c %y "$TREE/$file")
+	say mutants "$2: a kernel with ${#names[@]} mutants of $1"
+	while [ ${#names[@]} -gt 1 ]; do
+		pgit -C "$TREE" checkout -q -- "$file"
+		"$MUTATE" join "$TREE" "$file" "$MADE" "$1" "${names[@]}"
+		touch -d "$time" "$TREE/$file"
+		if compile "$object"; then
+			boot_joined "$1" "$2" "$object" "${names[@]}"
+			break
+		fi
+		bad=$(awk '/In function/ { n = $0; sub(/.*__m/, "", n) } / error: / { print n - 1 }' \
+			"$MADE/compile.log")
+		[ -n "$bad" ] || break
+		for n in $bad; do unset "names[n]"; done
+		names=("${names[@]}")
+		rm "$MADE/compile.log"
+	done
+	rm -f "$MADE/compile.log"
+	pgit -C "$TREE" checkout -q -- "$file"
+	touch -d "$time" "$TREE/$file"
+	cp -r "$CELL_KOUT"/.unbroken/. "$CELL_KOUT"
+}
+
+# boot_joined FUNCTION CELL OBJECT NAME...: leaves to attempt() what does as the function does.
+# What survives is in SURVIVED, and may have the same code as something else nevertheless.
+boot_joined()
+{
+	local cell=$2 n code state said codes=() names=(- "${@:4}") lived=' '
+
+	"$HARNESS/guest/kernel.sh" "$CELL_cell" 2>>"$MADE/compile.log" || return 0
+	while read -r n code; do
+		codes[n]=$code
+	done < <(disassembly "$3" | "$MUTATE" codes "$1")
+	for ((n = 1; n < ${#names[@]}; n++)); do
+		code=${codes[n]:-${codes[0]}}
+		[ "$code" != "${codes[0]}" ] || continue
+		say mutants "$cell: ${names[n]}"
+		said=$(alike "${names[n]}" "$cell" "$code") state=same
+		[[ -n $said || $lived = *" $code "* ]] || MUTANT=$n outcome "${names[n]}"
+		if [[ $state = survived || $lived = *" $code "* ]]; then
+			SURVIVED+="${names[n]} " lived+="$code "
+		else
+			came_out "${names[n]}" "$cell" "$code" "$state" "$said"
+		fi
+	done
+}
+
 # attempt NAME CELL FILE OBJECT...: one generated mutant, in a cell that is prepared.
 attempt()
 {
@@ -221,24 +292,21 @@ attempt()
 	exchange "$3" "$MADE/$1.patch"
 	if ! compile "${@:4}"; then
 		state=build said=$(grep -m1 error: "$MADE/compile.log") || true
-	elif code=$(code "${@:4}"); [ "$code" = "$CODE" ]; then
+	elif code=$(disassembly "${@:4}" | sha256sum | cut -c-16); [ "$code" = "$CODE" ]; then
 		state=equal
 	elif said=$(alike "$1" "$2" "$code"); [ -n "$said" ]; then
 		state=same
+	elif [[ $SURVIVED = *" $1 "* ]]; then
+		state=survived
 	elif ! "$HARNESS/guest/kernel.sh" "$CELL_cell" 2>>"$MADE/compile.log"; then
 		state=build said="it cannot be linked"
 	else
-		LIMIT=$LIMIT boot "$1" "$CELL_cell" any
-		state=${SAID%% *} said=${SAID#* }
-		if [ -z "$state" ]; then
-			state=timeout
-			! grep -qx exit "$CELL_OUT/ended" || state=survived
-		fi
+		outcome "$1"
 	fi
 	rm -f "$MADE/compile.log"
 	exchange "$3" "$MADE/$1.patch" -R
 	cp -r "$CELL_KOUT"/.unbroken/. "$CELL_KOUT"
-	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$KEY" "$code" "$state" "$said" >>"$TABLE"
+	came_out "$1" "$2" "$code" "$state" "$said"
 }
 
 # alike NAME CELL CODE: the name of another mutant that compiled to that.
@@ -253,11 +321,15 @@ alike()
 # record if it is the whole function.
 break_function()
 {
-	local name=$1 file=$2 cells=$3 objects cell mutant state left=() next head=mutants row
+	local name=$1 file=$2 cells=$3 objects cell mutant state left=() next head=mutants row todo
 	local -A found=() mine=()
 
 	TABLE=$MADE/$name.tsv
 	touch "$TABLE"
+	if on AGAIN; then
+		printf '%s\t\n' "${@:5}" | grep -vFf - "$TABLE" >"$TABLE.new" || true
+		mv "$TABLE.new" "$TABLE"
+	fi
 	read -ra objects <<<"$4"
 	shift 4
 	for mutant; do
@@ -271,14 +343,19 @@ break_function()
 		AS=mutation${cell#"${cell%+*}"}
 		side mutant "${cell%+*}"
 		begin_record
-		KEY=$INPUT_KEY LIMIT=
-		next=()
+		KEY=$INPUT_KEY SURVIVED=' '
+		next=() todo=()
 		for mutant in "${left[@]}"; do
-			if on AGAIN || [ -z "$(known "$mutant" "$cell")" ]; then
-				say mutants "$cell: $mutant"
-				[ -n "$LIMIT" ] || prepare "$cell" "${objects[@]}"
-				attempt "$mutant" "$cell" "$file" "${objects[@]}"
-			fi
+			[ -n "$(known "$mutant" "$cell")" ] || todo+=("$mutant")
+		done
+		[ ${#todo[@]} = 0 ] || prepare "$cell" "${objects[@]}"
+		[[ $file != *.c ]] || join_mutants "$name" "$cell" "$file" "${todo[@]}"
+		for mutant in "${todo[@]}"; do
+			[ -z "$(known "$mutant" "$cell")" ] || continue
+			say mutants "$cell: $mutant"
+			attempt "$mutant" "$cell" "$file" "${objects[@]}"
+		done
+		for mutant in "${left[@]}"; do
 			state=$(known "$mutant" "$cell")
 			[[ ${found[$mutant]:-} = survived && $state =~ ^(equal|same|build)$ ]] ||
 				found[$mutant]=$state

@@ -3,6 +3,11 @@
 """Breaks functions of the kernel, one place at a time, and tells who noticed.
 
 usage: mutate.py make TREE FILE FOLDER FUNCTION...   a patch for each mutant of them
+       mutate.py join TREE FILE FOLDER FUNCTION NAME...   puts these mutants of it into the
+                                   file, a copy of the function each: mutant=N on the kernel's
+                                   command line takes the Nth of them, else none
+       mutate.py codes FUNCTION    of that file's disassembly on stdin, a line for each copy, N
+                                   and a word for what it does: 0 is the function itself
        mutate.py said FOLDER any   which test failed by the logs there, or what else the
                                    kernel complained of: nothing while all is well
        mutate.py said FOLDER TEST  what that test itself says of its failure: SUITE.CASE of
@@ -176,6 +181,73 @@ def make(tree: Path, file: str, to: str, *functions: str) -> None:
                 f"Breaks: {file}:{where}: {what}\n---\n{''.join(diff)}", encoding="utf-8")
 
 
+def patched(text: str, patch: str) -> str:
+    """The text with what make() has written of exactly this text."""
+    old, new, at = text.splitlines(True), [], 0
+    for hunk in patch.split("\n@@ -")[1:]:
+        head, *lines = hunk.splitlines(True)
+        start = int(head.split(",")[0]) - 1
+        new += old[at:start] + [line[1:] for line in lines if line[0] in " +"]
+        at = start + sum(line[0] in " -" for line in lines)
+    return "".join(new + old[at:])
+
+
+def join(tree: Path, file: str, folder: str, function: str, *names: str) -> None:
+    """All copies have the line numbers of the function, and gcc takes none for another."""
+    source = Source(tree / file, (function,))
+    text = source.text
+    mutants = [text] + [patched(text, (Path(folder) / f"{name}.patch").read_text(encoding="utf-8"))
+                        for name in names]
+    for a, b in reversed(source.bodies(function)):
+        head = source.code[a:source.code.index("\n{\n", a)]
+        kind, _, rest = head.partition(f"{function}(")
+        kind = re.sub(r"\b(static|\w*inline\w*|VISIBLE_IF_KUNIT)\s+", "", kind)
+        passed = ", ".join(word for part in rest.rstrip(")").split(",")
+                           for word in re.findall(r"\w+", part)[-1:] if word != "void")
+        line = text.count("\n", 0, a) + 1
+        new, choice = "static int mutant_nr;\n", ""
+        for n, mutant in enumerate(mutants):
+            # The mutant of a definition is only one of that.
+            if mutant[:a] != text[:a] or not mutant.endswith(text[b:]):
+                continue
+            body = mutant[a:len(mutant) - len(text) + b].partition(f"{function}(")[2]
+            new += (f"#line {line}\nstatic __attribute__((noipa)) {kind}{function}__m{n}({body}\n")
+            choice = f"\treturn {function}__m{n}({passed});\n{choice}"
+            if n:
+                choice = f"\tif (mutant_nr == {n})\n\t{choice}"
+        new += f"{head}\n{{\n{choice}}}\n#line {text.count(chr(10), 0, b) + 1}\n"
+        source.text = source.text[:a] + new + source.text[b:]
+    (tree / file).write_text(f"{source.text}\n#include <linux/moduleparam.h>\n"
+                             "core_param(mutant, mutant_nr, int, 0);\n", encoding="utf-8")
+
+
+def codes(function: Path) -> None:
+    """What is in a copy is told from where it begins; padding does nothing."""
+    copy = re.compile(rf"([0-9a-f]+) <{function}__m(\d+)(?:\.cold)?>:")
+    found: dict[str, list[tuple[str, str]]] = {}
+    begin: dict[tuple[str, str], int] = {}
+    section = number = ""
+    for line in sys.stdin:
+        if line.startswith("Disassembly of section "):
+            section = line.split()[-1].rstrip(":")
+        elif line.rstrip().endswith(">:"):
+            m = copy.match(line)
+            number = m[2] if m else ""
+            if m:
+                begin[section, number] = int(m[1], 16)
+        elif number and ":" in line:
+            found.setdefault(number, []).append((section, line.partition(":")[2].strip()))
+    for number, lines in found.items():
+        text = "\n".join(" ".join(pair) for pair in lines)
+        text = re.sub(rf"<{function}__m\d+", "<", text)
+        text = re.sub(r"\b[0-9a-f]+ <", "<", text)
+        text = re.sub(r"\b(__bug_table|\.data\.\.once|__already_done|__func__)[-+.\w]*", r"\1", text)
+        text = re.sub(r"(\.text[.\w]*)\+0x([0-9a-f]+)", lambda m: "{}+{}".format(
+            m[1], int(m[2], 16) - begin.get((m[1], number), 0)), text)  # pylint: disable=W0640
+        text = re.sub(r"(\n\S+ (nop|data16|cs nop|xchg +%ax,%ax|int3).*)+$", "", text)
+        print(number, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
 def expectation(case: str) -> str:
     """The pattern for one that failed in KUnit: where it is, and the lines below it."""
     return (rf"^ *# {case}: (?:EXPECTATION|ASSERTION) FAILED at (?:\.\./)*(?:tree/)?"
@@ -219,4 +291,4 @@ def said(folder: Path, test: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(call({"make": make, "said": said}, sys.argv[1:]))
+    sys.exit(call({"make": make, "join": join, "codes": codes, "said": said}, sys.argv[1:]))
