@@ -170,6 +170,8 @@ mutants()
 		if [[ $test = windows.* ]]; then
 			index=$widened
 			cut -f3 "$HARNESS/prove/windows/windows.tsv" | grep -qxF -- "${test#windows.}"
+		elif [ "$test" = pgtable_fuzz ]; then
+			:
 		else
 			tgit grep -qE "(KUNIT_CASE|KUNIT_CASE_PARAM|TEST_F.*)\(.*\<${test##*.}\>" \
 				"${REV[tip]}" -- mm/tests tools/testing/selftests/mm

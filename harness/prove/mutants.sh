@@ -3,10 +3,11 @@
 # mutants.sh: breaks the stack on purpose, and has the tests catch it.
 #
 # in:   mutants/*.patch, the written ones: each names the test that has to fail, SUITE.CASE of
-#       KUnit, PROGRAM.FIXTURE.TEST of a selftest, or windows.TEST; mutants/functions.tsv, what
-#       mutate.py breaks at every place; MUTANTS, names, functions, or patterns of both; SAMPLE,
-#       SEED, CELLS, of the generated ones; CELLS="CELL+fuzz …": the written ones of CELL as
-#       well, but in [as mutation+fuzz], DURATION: does pgtable_fuzz find them?; AGAIN
+#       KUnit, PROGRAM.FIXTURE.TEST of a selftest, windows.TEST, or pgtable_fuzz;
+#       mutants/functions.tsv, what mutate.py breaks at every place; MUTANTS, names, functions,
+#       or patterns of both; SAMPLE, SEED, CELLS, of the generated ones; CELLS="CELL+fuzz …":
+#       the written ones of CELL as well, but in [as mutation+fuzz], DURATION: does pgtable_fuzz
+#       find them?; AGAIN
 # out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said; of
 #       the generated ones, build/mutants/made/: the diffs, and FUNCTION.tsv (name, cell, inputs,
 #       code, state, what was said); a line for each survivor, and the score
@@ -119,7 +120,8 @@ mutant()
 	cell=$(header "$file" Cell)
 	test=$(header "$file" Killed-by)
 	by=$test
-	[[ " ${CELLS:-} " != *" $cell+fuzz "* ]] || experiment=fuzzed by=pgtable_fuzz test=any
+	[[ " ${CELLS:-} " != *" $cell+fuzz "* ]] || experiment=fuzzed by=pgtable_fuzz
+	[ $by != pgtable_fuzz ] || test=any
 	[[ $test != windows.* ]] || inputs+=("$WINDOWS"/* "$WINDOWS/../repro/repro.h")
 	AS=$(section "$test")
 	side mutant "$cell"
@@ -139,7 +141,7 @@ mutant()
 			"$HARNESS/guest/kernel.sh" "$cell"
 			"$HARNESS/guest/user.sh" "$cell"
 			boot "$name" "$cell" "$test"
-			[ $experiment = mutant ] || ! grep -qx exit "$CELL_OUT/ended" ||
+			[ "$test" != any ] || ! grep -qx exit "$CELL_OUT/ended" ||
 				STATE="did not find it"
 		fi
 		record "$experiment" "$name" "$([ -n "$SAID" ] && echo pass || echo fail)" \

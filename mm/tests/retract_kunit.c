@@ -275,7 +275,8 @@ static struct retract *retract_setup(struct kunit *test, const struct way *way)
 	r->other_mm->task_size = TASK_SIZE;
 	arch_pick_mmap_layout(r->other_mm, &current->signal->rlim[RLIMIT_STACK]);
 
-	r->addr = reserve_ranges(test, 5);
+	/* With the last entry of a PMD table: the next one has another lock */
+	r->addr = reserve_ranges(test, PTRS_PER_PMD + 5) | (PUD_SIZE - PMD_SIZE);
 	r->mm = current->mm;
 	switch_mm_to(r->other_mm);
 	ret = vm_mmap(r->file, r->addr, PMD_SIZE, PROT_READ | PROT_WRITE,

@@ -365,17 +365,18 @@ static int op_fork(struct target *t)
 	return 0;
 }
 
-enum { MAP, WRITE, POPULATE, COLLAPSE, GUARD };	/* the first ones */
+enum { MAP, FORK, WRITE, POPULATE, COLLAPSE, GUARD };	/* the first ones */
 
 /* @max: pages, if not any number. */
 static const struct kind {
 	const char *name;
 	int (*fn)(struct target *t);
 	unsigned long arg, max;
-	enum { ANY, MAPPED, SAME } where;	/* in mappings, and such as the first one */
+	enum { ANY, MAPPED, SAME } where;	/* in mappings, and in one as the first page */
 	bool may_fail;				/* or @fn knows */
 } kinds[] = {
 	{ "map", op_map },
+	{ "fork", op_fork, 1, 16, MAPPED },
 	{ "write", op_access, 1, 16, MAPPED },
 	{ "populate", op_madvise, MADV_POPULATE_READ, 0, MAPPED, true },
 	{ "collapse", op_madvise, MADV_COLLAPSE, 0, MAPPED, true },
@@ -390,7 +391,6 @@ static const struct kind {
 	{ "mprotect", op_protect, 0, 0, MAPPED },
 	{ "name", op_protect, 1, 0, MAPPED, true },
 	{ "mremap", op_mremap, 0, 0, SAME, true },
-	{ "fork", op_fork, 1, 16, MAPPED },
 };
 
 /* Where an operation is done, if it can be there. */
@@ -409,7 +409,8 @@ static bool resolve(const struct op *op, struct target *t)
 	if (kind->max)
 		t->nr = MIN(t->nr, kind->max);
 	for (n = 0; n < t->nr && kind->where != ANY && m[n].object != NONE; n++)
-		if (kind->where == SAME && (m[n].object != m->object || m[n].shared != m->shared ||
+		if (kind->where == SAME && (m[n].index - m->index != n ||
+					    m[n].object != m->object || m[n].shared != m->shared ||
 					    m[n].prot != m->prot))
 			break;
 	if (kind->where != ANY)
@@ -466,6 +467,9 @@ static void generate(uint64_t seed)
 			op->len = op->len ? 7 : 0;
 		}
 	}
+	/* A child shows whether the flags of the VMAs are right. */
+	if (below(&seed, 2))
+		me->ops[me->nr - 1].kind = FORK;
 }
 
 /* Nothing is mapped then, and there are no page tables and no pages left. */
