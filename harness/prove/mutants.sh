@@ -121,7 +121,7 @@ mutant()
 	test=$(header "$file" Killed-by)
 	by=$test
 	[[ " ${CELLS:-} " != *" $cell+fuzz "* ]] || experiment=fuzzed by=pgtable_fuzz
-	[ $by != pgtable_fuzz ] || test=any
+	[ "$by" != pgtable_fuzz ] || test=any
 	[[ $test != windows.* ]] || inputs+=("$WINDOWS"/* "$WINDOWS/../repro/repro.h")
 	AS=$(section "$test")
 	side mutant "$cell"
