@@ -131,6 +131,8 @@ class Score(Functions):
         self.assertEqual(said[6].split("\t"), ["6"]
                          + ["1", "1", "0", "0", "0", "1", "1", "2"])
         self.assertIn("2 of 4 killed", said[-1])
+        some = self.call("eval", f"CELLS=one; {script}")
+        self.assertFalse([line for line in some if line.startswith("record")])
         again = self.call("eval", script)
         self.assertFalse([line for line in again if line.startswith("prepare")])
 

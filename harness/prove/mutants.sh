@@ -372,6 +372,8 @@ break_function()
 			"$(header "$MADE/$mutant.patch" Breaks)"
 	done
 	[ $# = "$(find "$MADE" -name "$name-*.patch" | wc -l)" ] || return 0
+	# Of some of its cells only: others may notice what survived.
+	[ -z "${CELLS:-}" ] || [ -z "${mine[survived]:-}" ] || return 0
 	row=$#
 	for state in test kernel timeout equal same build listed survived; do
 		head+=$'\t'$state row+=$'\t'${mine[$state]:-0}
