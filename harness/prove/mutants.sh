@@ -168,6 +168,12 @@ disassembly()
 	(cd "$CELL_KOUT" && "${CELL_cross}objdump" -dr --no-show-raw-insn "$@")
 }
 
+# code OBJECT...: one word for that.
+code()
+{
+	disassembly "$@" | sha256sum | cut -c-16
+}
+
 # compile OBJECT...: as the kernel's make does it, without asking it what else is to be done,
 # and with the environment of kernel.sh: the same code is to give the same object.
 compile()
@@ -182,15 +188,22 @@ compile()
 	done
 }
 
-# exchange FILE PATCH [-R]: FILE keeps its time, so that make takes nothing for outdated
-# but the link of what compile() made.
-exchange()
+# keep_time FILE COMMAND...: COMMAND changes FILE, but not its time, so that make takes nothing
+# for outdated but the link of what compile() made.
+keep_time()
 {
 	local time
 
 	time=$(stat -c %y "$TREE/$1")
-	pgit -C "$TREE" apply "${@:3}" "$2" || die "$2 does not apply: remove ${MADE#"$ROOT/"}"
+	"${@:2}" || return
 	touch -d "$time" "$TREE/$1"
+}
+
+# exchange FILE PATCH [-R]
+exchange()
+{
+	keep_time "$1" pgit -C "$TREE" apply "${@:3}" "$2" ||
+		die "$2 does not apply: remove ${MADE#"$ROOT/"}"
 }
 
 # prepare CELL OBJECT...: its kernel, unbroken, must pass, once a run; LIMIT is twice its time.
@@ -203,7 +216,7 @@ prepare()
 	(cd "$CELL_KOUT" 2>/dev/null && rm -f "${@:2}") || true
 	"$HARNESS/guest/kernel.sh" "$CELL_cell"
 	"$HARNESS/guest/user.sh" "$CELL_cell"
-	CODE=$(disassembly "${@:2}" | sha256sum | cut -c-16)
+	CODE=$(code "${@:2}")
 	(cd "$CELL_KOUT" && rm -rf .unbroken && mkdir .unbroken && cp -p --parents "${@:2}" .unbroken)
 	if [ -z "${LIMITS[$1]:-}" ]; then
 		begin=$SECONDS
@@ -236,15 +249,13 @@ came_out()
 # function, which is booted once for each: several times as fast as a kernel for each.
 join_mutants()
 {
-	local file=$3 object=${3%.c}.o n bad time names=("${@:4}")
+	local file=$3 object=${3%.c}.o n bad names=("${@:4}")
 
 	[ ${#names[@]} -gt 1 ] || return 0
-	time=$(stat -c %y "$TREE/$file")
 	say mutants "$2: a kernel with ${#names[@]} mutants of $1"
 	while [ ${#names[@]} -gt 1 ]; do
-		pgit -C "$TREE" checkout -q -- "$file"
-		"$MUTATE" join "$TREE" "$file" "$MADE" "$1" "${names[@]}"
-		touch -d "$time" "$TREE/$file"
+		keep_time "$file" pgit -C "$TREE" checkout -q -- "$file"
+		keep_time "$file" "$MUTATE" join "$TREE" "$file" "$MADE" "$1" "${names[@]}"
 		if compile "$object"; then
 			boot_joined "$1" "$2" "$object" "${names[@]}"
 			break
@@ -257,8 +268,7 @@ join_mutants()
 		rm "$MADE/compile.log"
 	done
 	rm -f "$MADE/compile.log"
-	pgit -C "$TREE" checkout -q -- "$file"
-	touch -d "$time" "$TREE/$file"
+	keep_time "$file" pgit -C "$TREE" checkout -q -- "$file"
 	cp -r "$CELL_KOUT"/.unbroken/. "$CELL_KOUT"
 }
 
@@ -276,9 +286,12 @@ boot_joined()
 		code=${codes[n]:-${codes[0]}}
 		[ "$code" != "${codes[0]}" ] || continue
 		say mutants "$cell: ${names[n]}"
-		said=$(alike "${names[n]}" "$cell" "$code") state=same
-		[[ -n $said || $lived = *" $code "* ]] || MUTANT=$n outcome "${names[n]}"
-		if [[ $state = survived || $lived = *" $code "* ]]; then
+		said='' state=survived
+		if [[ $lived != *" $code "* ]]; then
+			said=$(alike "${names[n]}" "$cell" "$code") state=same
+			[ -n "$said" ] || MUTANT=$n outcome "${names[n]}"
+		fi
+		if [ "$state" = survived ]; then
 			SURVIVED+="${names[n]} " lived+="$code "
 		else
 			came_out "${names[n]}" "$cell" "$code" "$state" "$said"
@@ -294,7 +307,7 @@ attempt()
 	exchange "$3" "$MADE/$1.patch"
 	if ! compile "${@:4}"; then
 		state=build said=$(grep -m1 error: "$MADE/compile.log") || true
-	elif code=$(disassembly "${@:4}" | sha256sum | cut -c-16); [ "$code" = "$CODE" ]; then
+	elif code=$(code "${@:4}"); [ "$code" = "$CODE" ]; then
 		state=equal
 	elif said=$(alike "$1" "$2" "$code"); [ -n "$said" ]; then
 		state=same
