@@ -298,6 +298,18 @@ class Lint(Gate):
         self.assertIn("a.py:1: f() has no type", said)
         self.assertRegex(said, "b.py: .*3.10")
 
+    def test_vma_tests(self) -> None:
+        script = 'tgit() { tar -C toy -c .; }; REV=([tip]=HEAD); mkdir -p "$OUT"; vma_tests'
+        for recipe, said in (
+                ("@echo \"echo '26 tests run, 26 passed, 0 failed.'\" >vma; chmod +x vma", ""),
+                ("@printf 'echo Assert FAILED; echo 26 tests run, 25 passed, 1 failed.; exit 1'"
+                 " >vma; chmod +x vma", "Assert FAILED\n"),
+                ("@echo 'vma.c:1: error: no such thing'; exit 1",
+                 "vma.c:1: error: no such thing\n")):
+            with self.subTest(said):
+                self.write("toy/tools/testing/vma/Makefile", f"vma:\n\t{recipe}\n")
+                self.assertEqual(self.functions(script).stdout, said)
+
     def test_spdx(self) -> None:
         self.assertEqual(self.functions("spdx").stdout, "")
         self.write("x/Makefile", "\n\n\n# SPDX-License-Identifier: GPL-2.0\n")

@@ -180,6 +180,21 @@ mutants()
 	done
 }
 
+# The kernel's own tests of mm/vma.c, in userspace: they see which flags a merged VMA gets.
+vma_tests()
+{
+	local folder=$OUT/vma
+
+	rm -rf "$folder"
+	mkdir "$folder"
+	tgit archive "${REV[tip]}" -- include lib mm \
+		tools/{arch,include,lib,scripts,testing/{radix-tree,shared,vma}} | tar -C "$folder" -xf -
+	make -s -C "$folder/tools/testing/vma" >"$OUT/vma.out" 2>&1 ||
+		{ grep -m 1 -E 'error|Error' "$OUT/vma.out"; return; }
+	"$folder/tools/testing/vma/vma" >"$OUT/vma.out" 2>&1 || true
+	grep -q ' tests run, .* 0 failed' "$OUT/vma.out" || head -n 1 "$OUT/vma.out"
+}
+
 # Each added file has a maintainer, not only the list of last resort.
 maintainers()
 {
@@ -350,8 +365,8 @@ main()
 	the_tree patches
 	REV=([base]=$BASE_REV [tip]=$TIP_REV)
 	cd "$ROOT"
-	# Mutants break what only the whole stack has.
-	[ -n "$BACKPORTS" ] || mutants=mutants
+	# Mutants break what only the whole stack has, and 6.12 tests what is not in mm/vma.c.
+	[ -n "$BACKPORTS" ] || mutants="mutants vma_tests"
 	for name in unlisted series_size results_md mail_series maintainers $mutants kernel_doc \
 		no_tags python spdx machine_names; do
 		check "$name"
