@@ -35,7 +35,7 @@ report:	## build/report.{html,md,xml} from records; docs/RESULTS.md and its reco
 test:	## tests of harness/, lint, x86_64, arm64, arm-lpae-highpte, 20 mutants (30 min, 15 min again)
 	@harness/gate/test.sh
 KNOBS_test := CELLS LINT_SLOW
-lint:	## checkpatch, kernel-doc, shellcheck and more (30 s, or 10 min with LINT_SLOW=1)
+lint:	## checkpatch, kernel-doc, shellcheck and more (2 min, or 12 with LINT_SLOW=1)
 	@harness/gate/lint.sh
 KNOBS_lint := LINT_SLOW
 tree:	## base + stack as a git tree to work in, build/tree (1 min)

@@ -197,12 +197,6 @@ static void change_flags(struct retract *r, unsigned long set, unsigned long cle
 	mmap_write_unlock(r->mm);
 }
 
-static void switch_mm_to(struct mm_struct *mm)
-{
-	kthread_unuse_mm(current->mm);
-	kthread_use_mm(mm);
-}
-
 /*
  * Collapse the file by its mapping in @mm, with the other mm in use: what should look
  * at the mm of the table must not take current->mm instead. Try again, as another task
@@ -296,6 +290,9 @@ static struct retract *retract_setup(struct kunit *test, const struct way *way)
 
 	map_at(test, r->file, r->addr, PMD_SIZE, way->map_flags);
 	fill(test, r->addr);
+	/* All of a huge page may be mapped: have a hole, and a page by itself behind it */
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(r->mm, r->addr + PMD_SIZE - 2 * PAGE_SIZE,
+					    PAGE_SIZE, MADV_DONTNEED));
 	r->pmd = find_pmd(test, r->addr);
 	KUNIT_ASSERT_FALSE(test, pmd_none(*r->pmd));
 	KUNIT_ASSERT_FALSE(test, pmd_leaf(*r->pmd));
