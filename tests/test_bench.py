@@ -84,8 +84,8 @@ class Records(unittest.TestCase):
 
     def test_count(self) -> None:
         self.measured("base", FIGURES)
-        self.assertIn("3 figures: 1 with fewer instructions than the base, 1 the same, "
-                      "1 with more\n", self.table())
+        self.assertIn("3 figures, a retracted table apart: 1 with fewer instructions "
+                      "than the base, 1 the same, 1 with more\n", self.table())
 
     def test_same_answer_twice(self) -> None:
         self.assertEqual(self.table(), self.table("one"))

@@ -122,8 +122,8 @@ def operations(lines: list[Line]) -> list[Line]:
 
 def count(lines: list[Line]) -> str:
     fewer, same, more = ([line.verdict for line in lines].count(word) for word in COLOURS)
-    return (f"{len(lines)} figures: {fewer} with fewer instructions than the base, "
-            f"{same} the same, {more} with more")
+    return (f"{len(lines)} figures, a retracted table apart: {fewer} with fewer instructions "
+            f"than the base, {same} the same, {more} with more")
 
 
 def table(folder: Path, *names: str) -> None:
