@@ -292,7 +292,7 @@ static struct retract *retract_setup(struct kunit *test, const struct way *way)
 	map_at(test, r->file, r->addr, PMD_SIZE, way->map_flags);
 	fill(test, r->addr);
 	/* All of a huge page may be mapped: have a hole, first or before the last page */
-	hole = r->addr + (way->map_flags == MAP_PRIVATE ? 0 : PMD_SIZE - 2 * PAGE_SIZE);
+	hole = r->addr + (way->install ? PMD_SIZE - 2 * PAGE_SIZE : 0);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(r->mm, hole, PAGE_SIZE, MADV_DONTNEED));
 	r->pmd = find_pmd(test, r->addr);
 	KUNIT_ASSERT_FALSE(test, pmd_none(*r->pmd));
