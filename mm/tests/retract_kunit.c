@@ -108,11 +108,21 @@ static void window_work(struct work_struct *work)
 	complete_all(&r->ready);
 }
 
+/* Have another thread do it, on another CPU if there is one */
+static void start_work(struct retract *r)
+{
+	int cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+
+	queue_work_on(cpu < nr_cpu_ids ? cpu : raw_smp_processor_id(), system_long_wq,
+		      &r->work);
+	if (!wait_for_completion_timeout(&r->ready, WAIT_LIMIT))
+		KUNIT_FAIL(r->test, "the other thread does not get ready");
+}
+
 static int notify_start(struct mmu_notifier *mn,
 			const struct mmu_notifier_range *range)
 {
 	struct retract *r = container_of(mn, struct retract, mn);
-	int cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
 	struct address_space *mapping = r->file->f_mapping;
 
 	if (current != r->collapser)
@@ -122,13 +132,8 @@ static int notify_start(struct mmu_notifier *mn,
 		return 0;
 	r->nr_windows++;
 	r->nr_unlocked += !r->way->own && !rwsem_is_locked(&mapping->i_mmap_rwsem);
-	if (r->in_window) {
-		/* On another CPU if there is one */
-		queue_work_on(cpu < nr_cpu_ids ? cpu : raw_smp_processor_id(),
-			      system_long_wq, &r->work);
-		if (!wait_for_completion_timeout(&r->ready, WAIT_LIMIT))
-			KUNIT_FAIL(r->test, "the other thread does not get ready");
-	}
+	if (r->in_window)
+		start_work(r);
 	return 0;
 }
 
