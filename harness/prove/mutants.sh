@@ -6,8 +6,8 @@
 #       KUnit, PROGRAM.FIXTURE.TEST of a selftest, windows.TEST, or pgtable_fuzz;
 #       mutants/functions.tsv, what mutate.py breaks at every place; MUTANTS, names, functions,
 #       or patterns of both; SAMPLE, SEED, CELLS, of the generated ones; CELLS="CELL+fuzz …":
-#       the written ones of CELL as well, but in [as mutation+fuzz], DURATION: does pgtable_fuzz
-#       find them?; AGAIN
+#       the written ones of CELL as well, but in [as mutation+fuzz]: does pgtable_fuzz find
+#       them?; DURATION, its seconds: 20, and 5 for generated ones; AGAIN
 # out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said; of
 #       the generated ones, build/mutants/made/: the diffs, and FUNCTION.tsv (name, cell, inputs,
 #       code, state, what was said); a line for each survivor, and the score
@@ -338,6 +338,7 @@ break_function()
 {
 	local name=$1 file=$2 cells=$3 objects cell mutant state left=() next head=mutants row todo
 	local -A found=() mine=()
+	local -x DURATION=${DURATION:-5}
 
 	TABLE=$MADE/$name.tsv
 	touch "$TABLE"

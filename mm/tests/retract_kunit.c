@@ -70,6 +70,7 @@ struct retract {
 	/* What another thread does in the window */
 	int (*in_window)(struct retract *r);
 	struct work_struct work;
+	bool started;
 	struct completion ready;
 	int result;
 };
@@ -108,11 +109,14 @@ static void window_work(struct work_struct *work)
 	complete_all(&r->ready);
 }
 
-/* Have another thread do it, on another CPU if there is one */
+/* Run in_window() once, in another thread, on another CPU if there is one */
 static void start_work(struct retract *r)
 {
 	int cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
 
+	if (r->started)
+		return;
+	r->started = true;
 	queue_work_on(cpu < nr_cpu_ids ? cpu : raw_smp_processor_id(), system_long_wq,
 		      &r->work);
 	if (!wait_for_completion_timeout(&r->ready, WAIT_LIMIT))
@@ -183,6 +187,8 @@ static void retract_cleanup(void *data)
 {
 	struct retract *r = data;
 
+	WRITE_ONCE(r->window_over, true);
+	cancel_work_sync(&r->work);
 	if (r->mn_flush.mm)
 		mmu_notifier_unregister(&r->mn_flush, r->mm);
 	if (r->mn.mm)
