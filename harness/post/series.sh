@@ -68,7 +68,7 @@ verify()
 {
 	local am=$WORK/am patches
 
-	bgit worktree add -q --detach --no-checkout "$am" "$START_REV"
+	bgit worktree add -q -f --detach --no-checkout "$am" "$START_REV"
 	at_exit bgit worktree remove --force "$am"
 	pgit -C "$am" sparse-checkout set --no-cone /none >/dev/null
 	pgit -C "$am" checkout -q -f --detach "$START_REV"
