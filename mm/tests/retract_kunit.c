@@ -210,28 +210,19 @@ static void change_flags(struct retract *r, unsigned long set, unsigned long cle
 
 /*
  * Collapse the file by its mapping in @mm, with the other mm in use: what should look
- * at the mm of the table must not take current->mm instead. Try again, as another task
- * may have a page for a while.
+ * at the mm of the table must not take current->mm instead.
  */
 static int collapse(struct retract *r, struct mm_struct *mm, bool install)
 {
-	unsigned long addr = r->addr;
-	int tries, ret = 0;
+	int ret = 0;
 
 	switch_mm_to(r->other_mm);
-	for (tries = 0; tries < 100; tries++) {
-		bool lock_dropped = false;
-
+	if (install) {
+		ret = collapse_range(mm, r->addr);
+	} else {
 		mmap_read_lock(mm);
-		if (install)
-			ret = madvise_collapse(vma_lookup(mm, addr), addr,
-					       addr + PMD_SIZE, &lock_dropped);
-		else
-			collapse_pte_mapped_thp(mm, addr, false);
+		collapse_pte_mapped_thp(mm, r->addr, false);
 		mmap_read_unlock(mm);
-		if (ret != -EAGAIN || r->nr_windows)
-			break;
-		msleep(20);
 	}
 	switch_mm_to(r->mm);
 	return ret;
