@@ -65,9 +65,9 @@ kill_guest()
 lock "boot-$CELL_cell"
 rm -f "$CELL_OUT"/{console.log,port.log,qemu.log,result.tsv,seconds}
 say boot "$CELL_cell: $ACCEL, at most $CELL_timeout s"
-begin=$(date +%s)
+begin=$EPOCHSECONDS
 run_guest >"$CELL_OUT/ended"
-echo $(($(date +%s) - begin)) >"$CELL_OUT/seconds"
+echo $((EPOCHSECONDS - begin)) >"$CELL_OUT/seconds"
 echo "$ACCEL" >"$CELL_OUT/accel"
 printf %s "$CLEAR" >&2
 # What a part of the series cannot show, it does not have to.

@@ -93,9 +93,8 @@ with_needs()
 # pgit ARG...: git as if there were no configuration of the user's.
 pgit()
 {
-	env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS -u GIT_EXTERNAL_DIFF \
-		-u GIT_DIFF_OPTS GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
-		GIT_PAGER=cat git "$@"
+	GIT_CONFIG_COUNT=0 GIT_CONFIG_PARAMETERS='' GIT_CONFIG_GLOBAL=/dev/null \
+		GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat git "$@"
 }
 
 # The same, on base.git; in the tree.

@@ -10,20 +10,22 @@ BUILD=$ROOT/build HARNESS=$ROOT/harness
 export JOBS=${JOBS:-$(nproc)}
 
 # Scripts call each other: time counts from the first one.
-export PTLOCK_START=${PTLOCK_START:-$(date +%s)}
+export PTLOCK_START=${PTLOCK_START:-$EPOCHSECONDS}
 
 # A caller's repository (a git hook, say) must not become ours, nor the flags of
 # `make V=1` those of the kernel's make. mkfs.ext4 is where Debian's users do not look.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_PREFIX
+unset GIT_EXTERNAL_DIFF GIT_DIFF_OPTS
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8
 
 # On a terminal, one line is rewritten for progress, and whatever comes next clears it.
-CLEAR=$([ ! -t 2 ] || printf '\r\033[K')
+CLEAR=
+[ ! -t 2 ] || CLEAR=$'\r\033[K'
 
 elapsed()
 {
-	local s=$(($(date +%s) - PTLOCK_START))
+	local s=$((EPOCHSECONDS - PTLOCK_START))
 
 	printf '%2d:%02d' $((s / 60)) $((s % 60))
 }

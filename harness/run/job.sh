@@ -22,7 +22,7 @@ for cell in "${cells[@]}"; do
 	load_cell "$cell"
 	mkdir -p "$CELL_OUT"
 	status=0
-	PTLOCK_START=$(date +%s) "$HARNESS/run/cell.sh" "$cell" 2>&1 |
+	PTLOCK_START=$EPOCHSECONDS "$HARNESS/run/cell.sh" "$cell" 2>&1 |
 		tee "$CELL_OUT/job.log" || status=$?
 	((status < 128)) || die "$cell: stopped by a signal ($status), it has no verdict"
 	[ -f "$(record_file cell "$cell")" ] ||

@@ -19,7 +19,7 @@
 ENGINE=(parallel --will-cite -j1 --termseq "TERM,200,TERM,5000,KILL,25")
 export PARALLEL_HOME=$BUILD/.parallel
 unset PARALLEL
-RUN=$(date +%s)-$$ KEEP=${KEEP:-1}
+RUN=$EPOCHSECONDS-$$ KEEP=${KEEP:-1}
 declare -A JOB=()	# the cells to run, by the build in BUILDS
 BUILDS=()
 KEPT=' '
