@@ -94,6 +94,19 @@ class Score(Functions):
             with self.subTest(asked):
                 self.assertEqual(self.call("eval", f'read -ra ASKED <<<"{asked or "*"}"; chosen f'), found)
 
+    def test_sampled(self) -> None:
+        """Those that are named do not count; the same word gives the same sample."""
+        def sampled(asked: str, sample: str) -> list[str]:
+            return self.call("eval", f'read -ra ASKED <<<"{asked}"; SEED=x SAMPLE={sample}; '
+                                     'printf "f-drop-%s\\n" 1 2 3 4 | sampled')
+
+        self.assertEqual(sampled("f", ""), [f"f-drop-{n}" for n in (1, 2, 3, 4)])
+        for asked, sample, count in (("f-drop-2 f", "2", 3), ("f-drop-2", "9", 4)):
+            with self.subTest(asked):
+                found = sampled(asked, sample)
+                self.assertEqual((len(found), len(set(found)), found[-1]), (count, count, "f-drop-2"))
+                self.assertEqual(sampled(asked, sample), found)
+
     def test_score(self) -> None:
         said = self.call("eval", "declare -A of=([test]=5 [kernel]=1 [survived]=2 [equal]=3); "
                                  "score of")

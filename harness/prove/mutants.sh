@@ -5,7 +5,8 @@
 # in:   mutants/*.patch, the written ones: each names the test that has to fail, SUITE.CASE of
 #       KUnit, PROGRAM.FIXTURE.TEST of a selftest, windows.TEST, or pgtable_fuzz;
 #       mutants/functions.tsv, what mutate.py breaks at every place; MUTANTS, names, functions,
-#       or patterns of both; SAMPLE, SEED, CELLS, of the generated ones; CELLS="CELL+fuzz …":
+#       or patterns of both; SAMPLE, so many of the generated ones, beside those that MUTANTS
+#       names one by one; SEED, CELLS, of the generated ones; CELLS="CELL+fuzz …":
 #       the written ones of CELL as well, but in [as mutation+fuzz]: does pgtable_fuzz find
 #       them?; DURATION, its seconds: 20, and 5 for generated ones; AGAIN
 # out:  build/mutants/NAME/ (logs), the records; a table on stdout with what the test said; of
@@ -440,6 +441,21 @@ chosen()
 		done
 }
 
+# sampled: of the names on stdin those that MUTANTS has in full, and SAMPLE others; or all.
+sampled()
+{
+	local all named
+
+	all=$(cat)
+	if [ -n "${SAMPLE:-}" ]; then
+		named=$(printf '%s\n' "${ASKED[@]}" | grep -xF -- "$all") || true
+		{ grep -vxF -- "$named" <<<"$all" || true; } | shuf -n "$SAMPLE" \
+			--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done)
+		all=$named
+	fi
+	echo "$all"
+}
+
 # generated: makes those that are asked for, tries them, and says the score.
 generated()
 {
@@ -460,9 +476,7 @@ generated()
 			-f $MUTANTS_DIR/$name.patch ]] ||
 			die "no mutant '$name' any more: the code has changed, see build/mutants/made/"
 	done
-	all=$(cut -f1 <<<"$lines" | while read -r name; do chosen "$name"; done)
-	[ -z "${SAMPLE:-}" ] || all=$(shuf -n "$SAMPLE" <<<"$all" \
-		--random-source=<(for i in {1..999}; do sha256sum <<<"${SEED:-} $i"; done))
+	all=$(cut -f1 <<<"$lines" | while read -r name; do chosen "$name"; done | sampled)
 	while IFS=$'\t' read -ru 3 name file cells objects; do
 		mapfile -t mine < <(grep "^$name-" <<<"$all")
 		[ ${#mine[@]} = 0 ] || break_function "$name" "$file" "$cells" "$objects" "${mine[@]}"
