@@ -129,12 +129,12 @@ class Repo(unittest.TestCase):
     """A scratch repository with three patches, and ways to run its scripts."""
 
     _shared: tempfile.TemporaryDirectory[str]
-    imported = False  # does a test begin with the base imported already?
+    begins: tuple[str, ...] = ()  # the scripts that have run when a test begins
 
     @classmethod
     def setUpClass(cls) -> None:
         cls._shared = tempfile.TemporaryDirectory(prefix="ptlock-test-")
-        cls.shared = Path(cls._shared.name)
+        cls.shared = Path(cls._shared.name).resolve()
         cls.tarball = cls.shared / "linux.tar.xz"
         write_tar(cls.tarball, KERNEL)
 
@@ -143,12 +143,29 @@ class Repo(unittest.TestCase):
         cls._shared.cleanup()
 
     def setUp(self) -> None:
-        self._tmp = tempfile.TemporaryDirectory(prefix="ptlock-test-")
-        self.addCleanup(self._tmp.cleanup)
-        self.tmp = Path(self._tmp.name).resolve()
+        # The same path for each test of a class: a work tree knows its own.
+        self.tmp = self.shared / "tmp"
+        self.tmp.mkdir()
+        self.addCleanup(shutil.rmtree, self.tmp)
         self.root = self.tmp / "repo"
         self.tree = self.root / "build/tree"
         self.patches = self.root / "patches"
+        (self.tmp / "gitconfig").write_text(HOSTILE)
+        self.env = {k: v for k, v in os.environ.items()
+                    if not k.startswith("GIT_") and k not in
+                    ("BASE", "LINUX", "EMAIL", "FORCE", "V", "BRANCH", "SERIES", "PTLOCK_START")}
+        self.env.update(HOME=str(self.tmp), GIT_CONFIG_NOSYSTEM="1",
+                        GIT_CONFIG_GLOBAL=str(self.tmp / "gitconfig"),
+                        BASE_FILE=str(self.tarball))
+        ready = self.shared / "ready"
+        if not ready.exists():
+            self.make()
+            shutil.copytree(self.root, ready, symlinks=True)
+        else:
+            shutil.copytree(ready, self.root, symlinks=True)
+
+    def make(self) -> None:
+        """The repository, once for all tests of a class."""
         shutil.copytree(ROOT / "harness", self.root / "harness",
                         ignore=shutil.ignore_patterns("__pycache__"))
         self.write("patches/stack", STACK)
@@ -165,24 +182,8 @@ class Repo(unittest.TestCase):
                    patch("mm: last line", "mm/memory.c", "line_40", "last", 40))
         self.write("mm/tests/toy.c", "// toy\n")
         self.write("mm/tests/.kunitconfig", "CONFIG_KUNIT=y\n")
-        (self.tmp / "gitconfig").write_text(HOSTILE)
-        self.env = {k: v for k, v in os.environ.items()
-                    if not k.startswith("GIT_") and k not in
-                    ("BASE", "LINUX", "EMAIL", "FORCE", "V", "BRANCH", "SERIES", "PTLOCK_START")}
-        self.env.update(HOME=str(self.tmp), GIT_CONFIG_NOSYSTEM="1",
-                        GIT_CONFIG_GLOBAL=str(self.tmp / "gitconfig"),
-                        BASE_FILE=str(self.tarball))
-        if self.imported:
-            self.import_base()
-
-    def import_base(self) -> None:
-        """Once for all tests of a class."""
-        ready = self.shared / "build"
-        if ready.exists():
-            shutil.copytree(ready, self.root / "build")
-        else:
-            self.ok("base.sh")
-            shutil.copytree(self.root / "build", ready)
+        for name in self.begins:
+            self.ok(name)
 
     def write(self, path: str, text: str) -> Path:
         file = self.root / path

@@ -76,7 +76,7 @@ done
 
 
 class Guests(Repo):
-    imported = True
+    begins = ("tree.sh",)
 
     def setUp(self) -> None:
         super().setUp()

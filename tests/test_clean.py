@@ -12,7 +12,7 @@ from common import Repo, patch
 
 
 class Clean(Repo):
-    imported = True
+    begins = ("base.sh",)
 
     def setUp(self) -> None:
         super().setUp()

@@ -63,7 +63,7 @@ class Toy(Repo):
 
     builds = {"one": "one", "two": "two", "three": "shared", "four": "shared",
               "five": "five"}
-    imported = True
+    begins = ("tree.sh",)
 
     def setUp(self) -> None:
         super().setUp()

@@ -290,7 +290,7 @@ done
 
 class Script(Repo):
     """regress.sh on the toy kernel, with guests that are made up."""
-    imported = True
+    begins = ("tree.sh",)
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -80,7 +80,7 @@ class Compose(Repo):
 
 
 class BadInput(Repo):
-    imported = True
+    begins = ("tree.sh",)
 
     def refused(self, *words: str, **env: str) -> None:
         """A composed tree stays as it is, whatever is wrong with the new input."""
@@ -93,7 +93,6 @@ class BadInput(Repo):
 
     def setUp(self) -> None:
         super().setUp()
-        self.ok("tree.sh")
         self.before = self.git("rev-parse", "HEAD")
 
     def test_patch_does_not_apply(self) -> None:
@@ -190,11 +189,7 @@ class BadInput(Repo):
 
 
 class Refresh(Repo):
-    imported = True
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.ok("tree.sh")
+    begins = ("tree.sh",)
 
     def refused(self, *words: str) -> None:
         stored, head = self.snapshot(), self.git("rev-parse", "HEAD")
@@ -323,12 +318,7 @@ class Refresh(Repo):
 
 class Stack(Repo):
     """Several series: what belongs to which, and in what order."""
-    imported = True
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.ok("tree.sh")
-        self.ok("refresh.sh")
+    begins = ("tree.sh", "refresh.sh")
 
     refused = Refresh.refused
     commit = Refresh.commit
@@ -575,12 +565,10 @@ class Backports(Repo):
 
 class NothingIsLost(Repo):
     """Work on one side is never written over by the other."""
-    imported = True
+    begins = ("tree.sh", "refresh.sh")
 
     def setUp(self) -> None:
         super().setUp()
-        self.ok("tree.sh")
-        self.ok("refresh.sh")
         memory = self.tree / "mm/memory.c"
         memory.write_text(memory.read_text().replace("line_20", "mine"))
         self.git("commit", "-qam", "mm: mine")
@@ -665,7 +653,7 @@ class NothingIsLost(Repo):
 
 class TheTree(Repo):
     """the_tree: which tree is a command about?"""
-    imported = True
+    begins = ("base.sh",)
 
     def setUp(self) -> None:
         super().setUp()
@@ -740,7 +728,7 @@ class Typed(Repo):
             os.chmod(folder, mode)
             command = [str(self.root / "harness/source/base.sh")]
             if os.geteuid() == 0:
-                os.chmod(self.tmp, 0o755)
+                os.chmod(self.shared, 0o755)
                 command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
             done = subprocess.run(command, env=self.env, text=True, capture_output=True, check=False)
             os.chmod(folder, 0o755)
@@ -760,7 +748,7 @@ class Typed(Repo):
 
 
 class Rebase(Repo):
-    imported = True
+    begins = ("base.sh",)
 
     def test_patches_changed_in_a_rebase(self) -> None:
         self.ok("tree.sh")
@@ -780,7 +768,7 @@ class Rebase(Repo):
 
 
 class Posting(Repo):
-    imported = True
+    begins = ("tree.sh",)
 
     def test_edited_mails_are_kept(self) -> None:
         out = Path(self.ok("series.sh", SERIES="lines"))
