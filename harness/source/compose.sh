@@ -72,14 +72,40 @@ inputs()
 	[ ${#FILES[@]} = 0 ] || find "${FILES[@]}" -perm -u+x -printf 'x  %p\n'
 }
 
-# apply_patch PATCH: to the index. An empty diff (only added files) is fine.
+# touched FILE...: the paths in the diffs of these patches.
+touched()
+{
+	sed -nE 's|^diff --git a/(.*) b/\1$|\1|p; t; s|^diff --git a/(.*) b/(.*)|\1\n\2|p' "$@"
+}
+
+# base_files: of the base, those that the patches touch, in $WORK/files. An index of the whole
+# kernel would take half a second for each patch.
+base_files()
+{
+	local paths path
+
+	mkdir "$WORK/files"
+	mapfile -t paths < <(touched "${PATCH[@]/#/$PATCHES/}")
+	mapfile -t paths < <(bgit ls-tree -r --name-only "$BASE_REV" -- "${paths[@]}" "${FILES[@]}")
+	[ ${#paths[@]} = 0 ] ||
+		bgit archive "$BASE_REV" -- "${paths[@]}" | tar -C "$WORK/files" -xf -
+	path=$(for path in "${FILES[@]}"; do
+		while [[ $path = */* ]]; do
+			path=${path%/*}
+			echo "$BASE_REV:$path $path"
+		done
+	done | bgit cat-file --batch-check='%(objecttype) %(rest)' | grep -m1 ^blob) || return 0
+	die "${path#* } is a file in $BASE_TITLE: nothing can be added below it"
+}
+
+# apply_patch PATCH: to the files. An empty diff (only added files) is fine.
 apply_patch()
 {
 	local file line text
 
 	sed '1,/^---$/d' "$PATCHES/$1" >"$WORK/diff"
 	[ -s "$WORK/diff" ] || return 0
-	bgit apply --cached --whitespace=nowarn "$WORK/diff" 2>"$WORK/log" >&2 && return
+	pgit -C "$WORK/files" apply --whitespace=nowarn "$WORK/diff" 2>"$WORK/log" >&2 && return
 	text="$1 does not apply to $BASE_TITLE"
 	[ -z "$SERIES" ] || [ "$SERIES" = all ] ||
 		text+=" with only what patches/stack says that $SERIES needs"
@@ -92,34 +118,46 @@ apply_patch()
 # add_files I: those that the commit carries whole.
 add_files()
 {
-	local path paths mode blob
+	local path paths
 
 	read -ra paths <<<"${ADDED[$1]}"
 	for path in "${paths[@]}"; do
-		! bgit cat-file -e "$BASE_REV:$path" 2>/dev/null ||
+		[ ! -e "$WORK/files/$path" ] ||
 			die "patches/${PATCH[$1]}: $path: is already in $BASE_TITLE"
-		mode=100644
-		[ ! -x "$SOURCE/$path" ] || mode=100755
-		blob=$(bgit hash-object -w --no-filters "$SOURCE/$path")
-		bgit update-index --add --cacheinfo "$mode,$blob,$path" 2>"$WORK/log" ||
-			die "${PATCH[$1]}: $path: $(head -n 1 "$WORK/log")"
+		(cd "$SOURCE" && cp --parents "$path" "$WORK/files")
 	done
 }
 
-# commit I PARENT: prints the commit. A backport says of which commit it is one. In the tree, the
+# commit I: for git fast-import. A backport says of which commit it is one. In the tree, the
 # series is a trailer, which joins a last paragraph that is one of trailers.
 commit()
 {
-	local date="@$((BASE_DATE + 60 * ($1 + 1))) +0000" text gap=$'\n\n'
+	local date="$((BASE_DATE + 60 * ($1 + 1))) +0000" text gap=$'\n\n' i mode path
+	local ident="$IDENT_NAME <$IDENT_EMAIL> $date" paths added there=() blobs
+	local LC_ALL=C	# a length in bytes
 
 	text=$(sed -e '/^---$/,$d' -e '1s/^Subject: //' "$PATCHES/${PATCH[$1]}")
 	[ -z "$BACKPORTS" ] || text=${text/$'\n\n'/$'\n\n[ Upstream commit XXXXXXXXXXXX ]\n\n'}
 	[[ ${text##*$'\n\n'} == "$text" ]] ||
 		grep -qvE '^[A-Za-z][A-Za-z-]*: .' <<<"${text##*$'\n\n'}" || gap=$'\n'
 	[ -n "$SERIES" ] || text+="${gap}Series: ${PATCH[$1]%%/*}"
-	GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL GIT_AUTHOR_DATE=$date \
-	GIT_COMMITTER_NAME=$IDENT_NAME GIT_COMMITTER_EMAIL=$IDENT_EMAIL GIT_COMMITTER_DATE=$date \
-		bgit commit-tree -p "$2" "$(bgit write-tree)" <<<"$text"
+	printf 'commit %s\nmark :%d\nauthor %s\ncommitter %s\ndata %d\n%s\n' "$REF" $(($1 + 1)) \
+		"$ident" "$ident" $((${#text} + 1)) "$text"
+	[ "$1" != 0 ] || echo "from $BASE_REV"
+	cd "$WORK/files"
+	mapfile -t paths < <(touched "$WORK/diff")
+	read -ra added <<<"${ADDED[$1]}"
+	for path in "${paths[@]}" "${added[@]}"; do
+		[ -e "$path" ] && there+=("$path") || echo "D $path"
+	done
+	[ ${#there[@]} -gt 0 ] || return 0
+	mapfile -t blobs < <(printf '%s\n' "${there[@]}" |
+		bgit hash-object -w --no-filters --stdin-paths)
+	for i in "${!there[@]}"; do
+		mode=100644
+		[ ! -x "${there[i]}" ] || mode=100755
+		echo "M $mode ${blobs[i]} ${there[i]}"
+	done
 }
 
 [ $# -le 1 ] || die "usage: compose.sh [SERIES], with BASE=VERSION or LINUX=DIR"
@@ -146,18 +184,22 @@ old=
 [ ! -f "$STAMP" ] || read -r old START TIP <"$STAMP"
 if [ "$old" != "$sums" ] || ! bgit cat-file -e "$TIP" 2>/dev/null; then
 	scratch "$WORK"
-	export GIT_INDEX_FILE=$WORK/index
-	bgit read-tree "$BASE_REV"
+	REF=refs/composed/${SERIES:-stack}/$TREE_BRANCH
 	read -r BASE_DATE BASE_TITLE < <(bgit log -1 --format='%ct %s' "$BASE_REV")
-	START=$BASE_REV TIP=$BASE_REV
+	base_files
 	for i in "${!PATCH[@]}"; do
 		say tree "patch $((i + 1))/${#PATCH[@]} ${PATCH[i]}"
-		[ "$i" != "${FIRST[${SERIES:-stack}]:-}" ] || START=$TIP
 		apply_patch "${PATCH[i]}"
 		add_files "$i"
-		TIP=$(commit "$i" "$TIP")
+		(commit "$i") >>"$WORK/commits"
 	done
-	bgit update-ref "refs/composed/${SERIES:-stack}/$TREE_BRANCH" "$TIP"
+	# Loose objects, as many packs are slow.
+	bgit -c fastimport.unpackLimit=1000000 fast-import --quiet --force \
+		--export-marks="$WORK/marks" <"$WORK/commits" >"$WORK/log" 2>&1 ||
+		die "the commits cannot be made: $(reason "$WORK/log")"
+	i=${FIRST[${SERIES:-stack}]:-0}
+	START=$(sed -n "s/^:$i //p" "$WORK/marks") TIP=$(sed -n "s/^:${#PATCH[@]} //p" "$WORK/marks")
+	START=${START:-$BASE_REV}
 	put "$STAMP" echo "$sums $START $TIP"
 fi
 echo "$BASE_REV $START $TIP $sums"
