@@ -63,19 +63,23 @@ addresses()
 		grep -vxF "${LIST[$SERIES]//,/$'\n'}" <<<"$all" | sed 's/^/--cc=/')
 }
 
-# verify: git am on what the series needs gives its tree; in a work tree without files.
+# verify: git am gives what patches/ gives; in a repository of the files that the series changes,
+# as an index of all files takes a second for each patch.
 verify()
 {
-	local am=$WORK/am patches
+	local am=$WORK/am files there patches
 
-	bgit worktree add -q -f --detach --no-checkout "$am" "$START_REV"
-	at_exit bgit worktree remove --force "$am"
-	pgit -C "$am" sparse-checkout set --no-cone /none >/dev/null
-	pgit -C "$am" checkout -q -f --detach "$START_REV"
+	mapfile -t files < <(bgit diff --name-only --no-renames "$START_REV" "$TIP_REV")
+	mapfile -t there < <(bgit ls-tree -r --name-only "$START_REV" -- "${files[@]}")
+	pgit init -q "$am"
+	[ ${#there[@]} = 0 ] || bgit archive "$START_REV" -- "${there[@]}" | tar -C "$am" -xf -
+	pgit -C "$am" add -f .
+	GIT_AUTHOR_NAME=$IDENT_NAME GIT_AUTHOR_EMAIL=$IDENT_EMAIL \
+		pgit -C "$am" commit -q --allow-empty -m base
 	mapfile -t patches < <(find "$WORK/mails" -name '*.patch' ! -name '*0000-*' | sort)
 	pgit -C "$am" am -q --whitespace=nowarn --empty=keep "${patches[@]}" >"$WORK/log" 2>&1 ||
 		die "git am refuses the series: $(head -n 1 "$WORK/log")"
-	[ "$(pgit -C "$am" rev-parse 'HEAD^{tree}')" = "$(bgit rev-parse "$TIP_REV^{tree}")" ] ||
+	[ "$(pgit -C "$am" ls-tree -r HEAD)" = "$(bgit ls-tree -r "$TIP_REV" -- "${files[@]}")" ] ||
 		die "git am of the series gives another tree than patches/"
 }
 
