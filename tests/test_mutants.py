@@ -121,14 +121,15 @@ class Score(Functions):
     join_mutants() { :; }
     attempt() {
         state=${1#*"$2="} state=${state%%,*}
-        printf '%s\\t' "$1" "$2" k c "$state" said | sed 's/\\t$/\\n/' >>"$TABLE"
+        printf '%s\\t' "$1" "$2" k c "$state" "f-one=test" | sed 's/\\t$/\\n/' >>"$TABLE"
     }
     declare -A COUNT=()
     """
 
     def test_cells_one_after_the_other(self) -> None:
         names = ["f-one=test", "f-one=equal,two=survived", "f-one=survived,two=kernel",
-                 "f-one=survived,two=equal", "f-one=equal,two=build", "f-why"]
+                 "f-one=survived,two=equal", "f-one=equal,two=build", "f-why",
+                 "f-one=same,two=survived"]
         made = self.root / "build/mutants/made"
         made.mkdir(parents=True)
         for name in names:
@@ -141,8 +142,8 @@ class Score(Functions):
             "f-one=equal,two=survived SURVIVED: f-one=equal,two=survived!",
             "f-one=survived,two=equal SURVIVED: f-one=survived,two=equal!"])
         self.assertTrue(said[4].startswith("record mutation f fail 2 of 4 killed (50 %)"), said[4])
-        self.assertEqual(said[6].split("\t"), ["6"]
-                         + ["1", "1", "0", "0", "0", "1", "1", "2"])
+        self.assertEqual(said[6].split("\t"), ["7"]
+                         + ["1", "1", "0", "0", "1", "1", "1", "2"])
         self.assertIn("2 of 4 killed", said[-1])
         some = self.call("eval", f"CELLS=one; {script}")
         self.assertFalse([line for line in some if line.startswith("record")])

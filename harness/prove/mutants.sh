@@ -157,10 +157,11 @@ mutant()
 	printf '%-22s %-18s %-32s %s\n' "$name" "$cell" "$by" "$result"
 }
 
-# known NAME CELL: the state that came out of these inputs, if they were tried.
+# known NAME CELL [FIELD]: the state that came out of these inputs, if they were tried; or 6,
+# what was said.
 known()
 {
-	grep "^$1"$'\t'"$2"$'\t'"$KEY"$'\t' "$TABLE" | tail -n1 | cut -f5
+	grep "^$1"$'\t'"$2"$'\t'"$KEY"$'\t' "$TABLE" | tail -n1 | cut -f"${3:-5}"
 }
 
 # disassembly OBJECT...: what they do. Symbols are numbered where there is no name.
@@ -376,6 +377,8 @@ break_function()
 			state=$(known "$mutant" "$cell")
 			[[ ${found[$mutant]:-} = survived && $state =~ ^(equal|same|build)$ ]] ||
 				found[$mutant]=$state
+			# Other cells need not see what has the code of a killed one.
+			[ "$state" != same ] || state=$(known "$(known "$mutant" "$cell" 6)" "$cell")
 			[[ $state =~ ^(test|kernel|timeout)$ ]] || next+=("$mutant")
 		done
 		left=("${next[@]}")
