@@ -112,6 +112,17 @@ class Score(Functions):
                                  "score of")
         self.assertIn("6 of 8 killed (75 %): 5 by a test, 1 by the kernel's own checks", said[0])
 
+    def test_outcome(self) -> None:
+        """Also of a guest that goes away without a word, or does not end."""
+        for said, wrong, ended, found in (
+                ("test x: so", "x failed", "exit", "test|x: so"), ("kernel BUG: x", "", "", "kernel|BUG: x"),
+                ("", "it never ran", "exit", "kernel|it never ran"), ("", "late", "timeout", "timeout|late"),
+                ("", "", "exit", "survived|")):
+            with self.subTest(found):
+                self.assertEqual(self.call("eval", f"""
+                    CELL_OUT={self.root} LIMIT=1 CELL_cell=x; echo {ended} >{self.root}/ended
+                    boot() {{ SAID="{said}" WRONG="{wrong}"; }}; outcome x; echo "$state|$said" """), [found])
+
     # What boots, replaced: a mutant comes out as its name says, in CELL=STATE.
     TOYS = """
     side() { CELL_cell=$2; }

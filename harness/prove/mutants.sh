@@ -75,6 +75,7 @@ section()
 
 # boot NAME CELL TEST: boots the kernel as it is built; TEST may be any. Sets SAID, and STATE:
 # how the test ended, if the guest came to its end. It need not once the test has failed.
+# WRONG is what is wrong with all that was to be seen, or empty.
 boot()
 {
 	local pid left=$GRACE
@@ -90,7 +91,8 @@ boot()
 		[ -n "$SAID" ] || continue
 		[[ $SAID = kernel\ * ]] && ((left--)) || kill "$pid" 2>/dev/null || true
 	done
-	wait "$pid" || true
+	WRONG=
+	wait "$pid" || WRONG=$(sed -n 's/^FAIL [^:]*: //p' "$SIDES/$1/verdict.log")
 	AT_EXIT=("${AT_EXIT[@]:1}")
 	cp "$CELL_OUT"/{console,port}.log "$SIDES/$1/" ||
 		die "$1: the guest did not start: see $SIDES/$1/verdict.log"
@@ -224,20 +226,22 @@ prepare()
 		begin=$SECONDS
 		LIMIT=900 boot unbroken "$CELL_cell" any
 		grep -qx exit "$CELL_OUT/ended" || SAID=${SAID:-$(<"$CELL_OUT/ended")}
+		SAID=${SAID:-$WRONG}
 		[ -z "$SAID" ] || die "$1: the stack itself does not pass: $SAID: see $SIDES/unbroken/"
 		LIMITS[$1]=$(((SECONDS - begin) * 2 + 10))
 	fi
 	LIMIT=${LIMITS[$1]}
 }
 
-# outcome NAME: boots it; sets state and said.
+# outcome NAME: boots it; sets state and said. A guest may also go away without a word.
 outcome()
 {
 	LIMIT=$LIMIT boot "$1" "$CELL_cell" any
 	state=${SAID%% *} said=${SAID#* }
 	if [ -z "$state" ]; then
-		state=timeout
-		! grep -qx exit "$CELL_OUT/ended" || state=survived
+		state=timeout said=$WRONG
+		! grep -qx exit "$CELL_OUT/ended" || state=${WRONG:+kernel}
+		state=${state:-survived}
 	fi
 }
 
